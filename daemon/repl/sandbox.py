@@ -1,0 +1,107 @@
+"""The pool of sandbox workers: where runs get theirs.
+
+    async with Sandbox() as sandbox:
+        session = await sandbox.open(world, Limits())
+        result = await session.run_step("memory.names()", host, first_call=1)
+        await session.close()
+
+What runs model code here is an interpreter in another process, without any authority of its own. It
+protects files, network and the daemon's memory from programs. It does not protect against a fault
+in the interpreter itself that lets a program take over its worker process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from types import TracebackType
+from typing import Self
+
+from pydantic_monty import AsyncMonty
+
+from rlmd.errors import InvalidInput, SandboxError
+
+from .api import Limits, World
+from .check import Checker
+from .session import Session
+from .worker import Worker
+
+_DESCRIPTORS_PER_WORKER = 4
+_DESCRIPTORS_FOR_OTHERS = 1024
+_SETTLE_SECONDS = 0.05
+
+
+class Sandbox:
+    """A pool of workers, to be entered once."""
+
+    def __init__(
+        self, *, max_processes: int = 512, turn_seconds: float = 600.0, checkout_seconds: float = 60.0
+    ) -> None:
+        """
+        Args:
+            max_processes: Workers that may live at once: one for each run that has begun, about 1 MB each.
+            turn_seconds: A worker that computes longer than this without a word is killed, whatever the
+                limits of its session; these must be lower.
+            checkout_seconds: How long `open` waits for a worker when all are taken.
+        """
+        self._turn_seconds = turn_seconds
+        self._max_processes = max_processes
+        self._pool = AsyncMonty(
+            min_processes=1,
+            max_processes=max_processes,
+            checkout_timeout=checkout_seconds,
+            request_timeout=turn_seconds,
+            # A worker that has served one run is not given to another.
+            max_checkouts_per_worker=1,
+        )
+        self._entered = False
+        self.checker = Checker(self._pool)
+
+    async def __aenter__(self) -> Self:
+        _raise_descriptors(self._max_processes * _DESCRIPTORS_PER_WORKER + _DESCRIPTORS_FOR_OTHERS)
+        try:
+            await self._pool.__aenter__()
+        except (OSError, RuntimeError) as exc:
+            raise SandboxError(
+                f"the sandbox could not be started ({exc}).", remedy="Look at `rlmd doctor`."
+            ) from exc
+        self._entered = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._entered = False
+        await self.checker.close()
+        await self._pool.__aexit__(kind, value, trace)
+        # A thread of the closed pool still touches the interpreter for a moment; a process that
+        # exits right now is aborted.
+        await asyncio.sleep(_SETTLE_SECONDS)
+
+    async def open(self, world: World, limits: Limits) -> Session:
+        """Start a session for one run; close it when the run ends or parks.
+
+        Raises:
+            InvalidInput: a limit is out of range.
+            SandboxError: no worker could be had.
+        """
+        return Session(self, world, limits, await self.worker(world, limits))
+
+    async def worker(self, world: World, limits: Limits) -> Worker:
+        """Check out a worker; the session that asks for it discards it."""
+        if not self._entered:
+            raise RuntimeError("enter the Sandbox with `async with` first")
+        if not 0 < limits.step_seconds < self._turn_seconds:
+            raise InvalidInput(
+                f"must be over 0 and under {self._turn_seconds:g}, not {limits.step_seconds:g}.",
+                field="limits.step_seconds",
+                remedy="Lower it.",
+            )
+        return await Worker.open(self._pool, world, limits)
+
+
+def _raise_descriptors(wanted: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    ceiling = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < ceiling:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (ceiling, hard))

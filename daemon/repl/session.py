@@ -1,0 +1,149 @@
+"""The steps of one run: each is checked, run in the run's worker, and told as a `StepResult`.
+
+Names last from step to step because the worker does. When a limit fires or the worker dies it is
+thrown away, the result says so, and the next step starts in a fresh one.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pydantic_monty import MontyComplete, MontyError
+
+from . import lint
+from .api import Ended, Fault, Host, Limits, StepResult, World
+from .drive import Drive
+from .faults import LimitMet, from_sandbox, limit_fault
+from .output import Printed, shorten
+from .source import Source, read
+from .values import outward
+from .worker import Worker
+
+if TYPE_CHECKING:
+    from .sandbox import Sandbox
+
+_PLAIN = (str, int, float, bool, bytes)
+
+
+class Session:
+    """A run's place in the sandbox. Made by `Sandbox.open`; not for two steps at once."""
+
+    def __init__(self, sandbox: Sandbox, world: World, limits: Limits, worker: Worker) -> None:
+        self._sandbox = sandbox
+        self._world = world
+        self._limits = limits
+        self._worker: Worker | None = worker
+        self._steps = 0
+        self._names: frozenset[str] = frozenset()
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process; None while it computes or when there is none."""
+        return self._worker.pid if self._worker else None
+
+    async def close(self) -> None:
+        """Give the worker back. Safe to repeat."""
+        await self._lose()
+
+    async def run_step(self, code: str, host: Host, first_call: int) -> StepResult:
+        """Check and run one step.
+
+        Args:
+            code: Python, as the model wrote it.
+            host: Answers the calls.
+            first_call: Number that the step's first call gets.
+
+        Raises:
+            asyncio.CancelledError: the step was cancelled; its session is lost and nothing goes on.
+            SandboxError: no worker could be had.
+            Exception: whatever the host raised instead of returning it; the session is lost.
+        """
+        source = read(code)
+        self._steps += 1
+        fault = await self._check(source)
+        if fault is not None:
+            return StepResult(output="", fault=fault)
+        self._names |= source.names
+        printed = Printed(self._limits.output_chars)
+        try:
+            return await self._run(source, host, first_call, printed)
+        except BaseException:
+            await self._lose()
+            raise
+
+    async def _check(self, source: Source) -> Fault | None:
+        found = lint.lint(source, known=self._names, depth=self._world.depth)
+        if source.tree is not None:
+            found += await self._sandbox.checker.check(source, known=self._names)
+        return lint.fault(found)
+
+    async def _run(self, source: Source, host: Host, first_call: int, printed: Printed) -> StepResult:
+        worker = self._worker
+        if worker is None:
+            worker = self._worker = await self._sandbox.worker(self._world, self._limits)
+        fault: Fault | None = None
+        ended = lost = False
+        value: Any = None
+        shown: str | None = None
+        unawaited: list[str] = []
+        filename = ""
+        try:
+            await worker.seed(self._world.seed * 1_000_003 + self._steps)
+            await worker.load_modules(set(_imported(source)))
+            filename, snapshot = await worker.start(source, printed)
+            drive = Drive(
+                worker, host, self._limits, filename=filename, first_call=first_call, depth=self._world.depth
+            )
+            try:
+                value, shown = await self._value(worker, source, await drive.run(snapshot))
+            finally:
+                await drive.close()
+                unawaited = drive.unawaited
+        except Ended:
+            ended = lost = True
+        except LimitMet as exc:
+            fault, lost = limit_fault(exc.limit, str(exc), self._limits), True
+        except MontyError as exc:
+            fault, lost = from_sandbox(exc, self._limits, filename)
+        if lost:
+            await self._lose()
+        output, cut = printed.finish()
+        return StepResult(
+            output=output,
+            cut_chars=cut,
+            value=value,
+            value_repr=shown,
+            fault=fault,
+            ended=ended,
+            session_lost=lost,
+            unawaited=tuple(unawaited),
+        )
+
+    async def _value(self, worker: Worker, source: Source, complete: MontyComplete) -> tuple[Any, str | None]:
+        """The last expression's value, as JSON if it has that form, and its repr."""
+        value = complete.output
+        if value is None:
+            return None, None
+        plain = isinstance(value, _PLAIN) or not source.keeps_last
+        shown = repr(value) if plain else await worker.last_repr()
+        try:
+            value = outward(value)
+        except TypeError:
+            value = None
+        return value, shorten(shown, self._limits.output_chars)
+
+    async def _lose(self) -> None:
+        worker, self._worker = self._worker, None
+        self._names = frozenset()
+        if worker is not None:
+            await worker.discard()
+
+
+def _imported(source: Source) -> Iterator[str]:
+    for node in ast.walk(source.tree) if source.tree else ():
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module

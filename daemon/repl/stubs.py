@@ -1,0 +1,66 @@
+"""The table of `surface.py` as text: for the prompt, short, and for the checker, with types."""
+
+from __future__ import annotations
+
+from .surface import MODULES, OFFERS, RECORDS, Offer, offered
+
+CHECK_STOP = "rlmd_stop__"
+CHECK_ANY = "rlmd_any__"
+WORLD = "rlmd_world"
+"""Module in which the checker finds the records."""
+
+
+def stubs(depth: int) -> str:
+    """What a program may call, for the system prompt; with `depth` 0 there is no `rlm`."""
+    lines = ["# Already imported. Records have attributes: hit.text, never hit['text']."]
+    lines += [f"{name}({', '.join(fields.split())})" for name, fields in RECORDS.items()]
+    lines.append("event                # what woke this run: .channel .sender .text .time .attachments")
+    lines += [_line(offer) for offer in offered(depth)]
+    return "\n".join(lines)
+
+
+def _line(offer: Offer) -> str:
+    result = offer.typed.rpartition("-> ")[2]
+    call = f"{'await ' if offer.waits else ''}{offer.name}{offer.shown}"
+    return (
+        f"{call} -> {result}  # {offer.doc}" if result not in ("None", "Never") else f"{call}  # {offer.doc}"
+    )
+
+
+def check_world() -> str:
+    """The records, as the checker's module `WORLD`."""
+    classes = [
+        f"class {name}:\n" + "".join(f"    {field}: Any\n" for field in fields.split())
+        + "    def __iter__(self) -> Any: ...\n    def __getitem__(self, at: Any) -> Any: ...\n"
+        + "    def __len__(self) -> int: ...\n    def _asdict(self) -> dict[str, Any]: ...\n"
+        + "    def _replace(self, **fields: Any) -> Any: ...\n    def __lt__(self, other: Any) -> bool: ...\n"
+        for name, fields in RECORDS.items()
+    ]  # fmt: skip
+    return "from typing import Any\n" + "".join(classes)
+
+
+_HEAD = f"""\
+from datetime import date, datetime
+from typing import Any, Never
+from {WORLD} import {", ".join(RECORDS)}
+"""
+
+
+def check_functions() -> str:
+    """What is there without a module, for the checker."""
+    names = f"event: Any\n{CHECK_ANY}: Any\ndef {CHECK_STOP}() -> None: ...\n"
+    return _HEAD + names + "".join(_definition(offer) for offer in OFFERS if not offer.module)
+
+
+def check_module(module: str) -> str:
+    """A module, for the checker."""
+    return _HEAD + "".join(_definition(offer) for offer in OFFERS if offer.module == module)
+
+
+def check_modules() -> dict[str, str]:
+    """All modules, for the checker."""
+    return {**{name: check_module(name) for name in MODULES}, WORLD: check_world()}
+
+
+def _definition(offer: Offer) -> str:
+    return f"{'async ' if offer.waits else ''}def {offer.name.rpartition('.')[2]}{offer.typed}: ...\n"

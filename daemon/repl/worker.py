@@ -1,0 +1,151 @@
+"""One sandbox worker, checked out for one run: feeds it code, knows what it was fed, throws it away.
+
+A worker serves one run and is then killed, so no run can find anything of another. `discard` is safe
+at any moment, also in the middle of a turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any, Literal
+
+from pydantic_monty import (
+    AsyncMonty,
+    AsyncMontySession,
+    AsyncSnapshot,
+    ExternalModule,
+    MontyClassProxy,
+    MontyCrashedError,
+    ResourceLimits,
+)
+
+from rlmd.errors import SandboxError
+
+from . import prelude
+from .api import Limits, World
+from .source import LAST, Source
+from .surface import MODULES, members
+from .system import policy
+from .values import named
+
+Print = Callable[[Literal["stdout", "stderr"], str], None]
+
+_OPENING = f"""\
+import random as rlmd_random__
+import {", ".join(MODULES)}
+ConnectionError = IOError = EnvironmentError = OSError
+UnicodeError = ValueError
+"""
+
+
+def _declared() -> None:
+    """What a module's function is declared as; calls of it always reach the driver instead."""
+
+
+def _modules() -> dict[str, ExternalModule]:
+    return {name: ExternalModule(dict.fromkeys(members(name), _declared)) for name in MODULES}
+
+
+def _resources(limits: Limits) -> ResourceLimits:
+    return ResourceLimits(
+        max_feed_duration_secs=limits.step_seconds,
+        max_memory=limits.memory_bytes,
+        max_recursion_depth=limits.recursion,
+        # The default of 1000 ends a step uncatchably; the driver counts the calls itself.
+        max_suspensions=2**31 - 1,
+        max_total_sleep_secs=limits.sleep_seconds,
+    )
+
+
+class Worker:
+    """A live session of the sandbox. Made by `Worker.open`."""
+
+    def __init__(self, session: AsyncMontySession) -> None:
+        self._session = session
+        self._feeds = 0
+        self._served: dict[str, MontyClassProxy] = {}
+        self.sources: dict[str, Source] = {}
+        """Code of the steps, by the file name under which the sandbox reports positions in it."""
+        self.abandoned: set[int] = set()
+        """Numbers of coroutines of earlier steps that nobody awaited: their text must not get out."""
+
+    @classmethod
+    async def open(cls, pool: AsyncMonty, world: World, limits: Limits) -> Worker:
+        """Check out a worker and put in it what a program finds when it starts.
+
+        Raises:
+            SandboxError: no worker could be had.
+        """
+        session = pool.checkout(
+            script_name="step.py",
+            limits=_resources(limits),
+            os_policy=policy(world.now, world.seed),
+            external_modules=_modules(),
+        )
+        try:
+            await session.__aenter__()
+        except (MontyCrashedError, RuntimeError, OSError) as exc:
+            raise SandboxError(
+                f"no sandbox could be started ({exc}).", remedy="Try again in a moment."
+            ) from exc
+        worker = cls(session)
+        try:
+            await worker.run(_OPENING, {"event": named("Event", world.event)})
+        except BaseException:
+            await worker.discard()
+            raise
+        return worker
+
+    @property
+    def pid(self) -> int | None:
+        """The process; None while it computes."""
+        return self._session.worker_pid
+
+    async def start(self, source: Source, printed: Print) -> tuple[str, AsyncSnapshot]:
+        """Feed a step; gives its file name in positions, and the first suspension."""
+        filename = self._next_name()
+        self.sources[filename] = source
+        return filename, await self._session.feed_start(source.fed.decode(), print_callback=printed)
+
+    async def run(self, code: str, inputs: dict[str, Any] | None = None) -> Any:
+        """Run code of our own, which makes no calls."""
+        self._next_name()
+        return await self._session.feed_run(code, inputs=inputs, print_callback=lambda _stream, _text: None)
+
+    async def seed(self, number: int) -> None:
+        """Seed `random`."""
+        await self.run(f"rlmd_random__.seed({number})")
+
+    async def last_repr(self) -> str:
+        """The repr of the last bare expression's value, by the sandbox."""
+        return str(await self.run(f"repr({LAST})"))
+
+    async def module(self, name: str) -> MontyClassProxy | None:
+        """The prelude's module of that name; None if there is none or it was not loaded before the step."""
+        return self._served.get(name)
+
+    async def load_modules(self, names: set[str]) -> None:
+        """Put the prelude's modules of these names into the session, if they are not in it."""
+        for name in sorted(names & prelude.MODULES - self._served.keys()):
+            served = await self.run(prelude.source(name))
+            assert isinstance(served, MontyClassProxy)
+            self._served[name] = served
+
+    async def discard(self) -> None:
+        """Give the worker back, which ends it. Never raises for what became of it."""
+        closing = asyncio.ensure_future(self._close())
+        while not closing.done():
+            # A cancellation meant for the caller must not leave a process behind.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(closing)
+
+    async def _close(self) -> None:
+        with contextlib.suppress(Exception):
+            await self._session.__aexit__(None, None, None)
+
+    def _next_name(self) -> str:
+        name = f"<python-input-{self._feeds}>"
+        self._feeds += 1
+        return name
