@@ -49,13 +49,10 @@ class _Open:
 class Drive:
     """The calls of one step."""
 
-    def __init__(
-        self, worker: Worker, host: Host, limits: Limits, *, filename: str, first_call: int, depth: int
-    ) -> None:
+    def __init__(self, worker: Worker, host: Host, limits: Limits, *, first_call: int, depth: int) -> None:
         self._worker = worker
         self._host = host
         self._limits = limits
-        self._filename = filename
         self._next = first_call
         self._depth = depth
         self._open: dict[int, _Open] = {}
@@ -214,8 +211,8 @@ class Drive:
         number = self._next
         self._next += 1
         position = snapshot.position
-        here = position.filename == self._filename
-        line = self._worker.sources[self._filename].line(position.start) if here else 0
+        here = position.filename == self._worker.filename
+        line = self._worker.sources[position.filename].line(position.start) if here else 0
         return Call(number=number, name=name, args=args, kwargs=kwargs, line=line, waits=waits)
 
     def _is_awaited(self, snapshot: AsyncFunctionSnapshot) -> bool:

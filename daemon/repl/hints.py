@@ -41,7 +41,7 @@ _WAYS: tuple[tuple[str, str, str], ...] = (
     ("RuntimeError", "exceptions can only be called", "Give an exception one text: raise ValueError('...')."),
     ("NotImplementedError", "cannot suspend in this synchronous context",
      "Call it in a loop or a comprehension first, not inside key=, map, filter or a special method."),
-    ("NotImplementedError", "gather", "Catch in an async function that awaits one call and returns the error."),
+    ("NotImplementedError", "gather", "Await each call in an async function that catches its error."),
     ("NotImplementedError", "inheritance", "Write a plain class, and raise built-in exceptions."),
     ("NotImplementedError", "yield", "Build a list and return it."),
     ("NotImplementedError", "'del'", "Use d.pop(key), a slice, or set the name to None."),

@@ -55,6 +55,7 @@ class Sandbox:
             max_checkouts_per_worker=1,
         )
         self._entered = False
+        self._workers: set[Worker] = set()
         self.checker = Checker(self._pool)
 
     async def __aenter__(self) -> Self:
@@ -72,6 +73,8 @@ class Sandbox:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._entered = False
+        # The pool does not end workers that are still checked out.
+        await asyncio.gather(*map(self.release, list(self._workers)))
         await self.checker.close()
         await self._pool.__aexit__(kind, value, trace)
         # A thread of the closed pool still touches the interpreter for a moment; a process that
@@ -88,7 +91,7 @@ class Sandbox:
         return Session(self, world, limits, await self.worker(world, limits))
 
     async def worker(self, world: World, limits: Limits) -> Worker:
-        """Check out a worker; the session that asks for it discards it."""
+        """Check out a worker; the session that asks for it releases it."""
         if not self._entered:
             raise RuntimeError("enter the Sandbox with `async with` first")
         if not 0 < limits.step_seconds < self._turn_seconds:
@@ -97,7 +100,14 @@ class Sandbox:
                 field="limits.step_seconds",
                 remedy="Lower it.",
             )
-        return await Worker.open(self._pool, world, limits)
+        worker = await Worker.open(self._pool, world, limits)
+        self._workers.add(worker)
+        return worker
+
+    async def release(self, worker: Worker) -> None:
+        """End a worker, whatever it is doing."""
+        self._workers.discard(worker)
+        await worker.discard()
 
 
 def _raise_descriptors(wanted: int) -> None:

@@ -24,7 +24,8 @@ from .worker import Worker
 if TYPE_CHECKING:
     from .sandbox import Sandbox
 
-_PLAIN = (str, int, float, bool, bytes)
+_PLAIN = (int, float, bytes)
+"""Types whose repr is the same here. Not text: a function comes out of the sandbox as one."""
 
 
 class Session:
@@ -88,14 +89,11 @@ class Session:
         value: Any = None
         shown: str | None = None
         unawaited: list[str] = []
-        filename = ""
         try:
             await worker.seed(self._world.seed * 1_000_003 + self._steps)
             await worker.load_modules(set(_imported(source)))
-            filename, snapshot = await worker.start(source, printed)
-            drive = Drive(
-                worker, host, self._limits, filename=filename, first_call=first_call, depth=self._world.depth
-            )
+            snapshot = await worker.start(source, printed)
+            drive = Drive(worker, host, self._limits, first_call=first_call, depth=self._world.depth)
             try:
                 value, shown = await self._value(worker, source, await drive.run(snapshot))
             finally:
@@ -106,7 +104,7 @@ class Session:
         except LimitMet as exc:
             fault, lost = limit_fault(exc.limit, str(exc), self._limits), True
         except MontyError as exc:
-            fault, lost = from_sandbox(exc, self._limits, filename)
+            fault, lost = from_sandbox(exc, self._limits, worker.filename)
         if lost:
             await self._lose()
         output, cut = printed.finish()
@@ -138,7 +136,7 @@ class Session:
         worker, self._worker = self._worker, None
         self._names = frozenset()
         if worker is not None:
-            await worker.discard()
+            await self._sandbox.release(worker)
 
 
 def _imported(source: Source) -> Iterator[str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from .surface import MODULES, OFFERS, RECORDS, Offer, offered
+import dataclasses
+
+from .records import RECORDS
+from .surface import MODULES, OFFERS, Offer, offered
 
 CHECK_STOP = "rlmd_stop__"
 CHECK_ANY = "rlmd_any__"
@@ -13,7 +16,7 @@ WORLD = "rlmd_world"
 def stubs(depth: int) -> str:
     """What a program may call, for the system prompt; with `depth` 0 there is no `rlm`."""
     lines = ["# Already imported. Records have attributes: hit.text, never hit['text']."]
-    lines += [f"{name}({', '.join(fields.split())})" for name, fields in RECORDS.items()]
+    lines += [f"{record.__name__}({', '.join(_fields(record))})" for record in RECORDS]
     lines.append("event                # what woke this run: .channel .sender .text .time .attachments")
     lines += [_line(offer) for offer in offered(depth)]
     return "\n".join(lines)
@@ -27,22 +30,34 @@ def _line(offer: Offer) -> str:
     )
 
 
+def _fields(record: type) -> list[str]:
+    return [field.name for field in dataclasses.fields(record)]
+
+
 def check_world() -> str:
     """The records, as the checker's module `WORLD`."""
-    classes = [
-        f"class {name}:\n" + "".join(f"    {field}: Any\n" for field in fields.split())
-        + "    def __iter__(self) -> Any: ...\n    def __getitem__(self, at: Any) -> Any: ...\n"
-        + "    def __len__(self) -> int: ...\n    def _asdict(self) -> dict[str, Any]: ...\n"
-        + "    def _replace(self, **fields: Any) -> Any: ...\n    def __lt__(self, other: Any) -> bool: ...\n"
-        for name, fields in RECORDS.items()
-    ]  # fmt: skip
-    return "from typing import Any\n" + "".join(classes)
+    return "from typing import Any\n" + "".join(map(_record, RECORDS))
+
+
+def _record(record: type) -> str:
+    # Not a NamedTuple: the checker would know the types of the fields, and refuse what runs.
+    fields = "".join(f"    {name}: Any\n" for name in _fields(record))
+    return f"""\
+class {record.__name__}:
+{fields}
+    def __iter__(self) -> Any: ...
+    def __getitem__(self, at: Any) -> Any: ...
+    def __len__(self) -> int: ...
+    def __lt__(self, other: Any) -> bool: ...
+    def _asdict(self) -> dict[str, Any]: ...
+    def _replace(self, **fields: Any) -> Any: ...
+"""
 
 
 _HEAD = f"""\
 from datetime import date, datetime
 from typing import Any, Never
-from {WORLD} import {", ".join(RECORDS)}
+from {WORLD} import {", ".join(record.__name__ for record in RECORDS)}
 """
 
 

@@ -186,17 +186,6 @@ MODULES: tuple[str, ...] = tuple(dict.fromkeys(offer.module for offer in OFFERS 
 
 FUNCTIONS: tuple[str, ...] = tuple(offer.name for offer in OFFERS if not offer.module)
 
-RECORDS: Mapping[str, str] = MappingProxyType(
-    {
-        "Hit": "name version text score time",
-        "Version": "version time note author",
-        "Message": "time channel sender text",
-        "Match": "name line text",
-        "Attachment": "name size kind",
-    }
-)
-"""Fields that programs may count on; the host may give more."""
-
 
 def offered(depth: int) -> tuple[Offer, ...]:
     """What a program with `depth` levels of recursion left may call: without any, there is no `rlm`."""

@@ -68,6 +68,8 @@ class Worker:
         self._served: dict[str, MontyClassProxy] = {}
         self.sources: dict[str, Source] = {}
         """Code of the steps, by the file name under which the sandbox reports positions in it."""
+        self.filename = ""
+        """That of the step fed last."""
         self.abandoned: set[int] = set()
         """Numbers of coroutines of earlier steps that nobody awaited: their text must not get out."""
 
@@ -103,11 +105,11 @@ class Worker:
         """The process; None while it computes."""
         return self._session.worker_pid
 
-    async def start(self, source: Source, printed: Print) -> tuple[str, AsyncSnapshot]:
-        """Feed a step; gives its file name in positions, and the first suspension."""
-        filename = self._next_name()
-        self.sources[filename] = source
-        return filename, await self._session.feed_start(source.fed.decode(), print_callback=printed)
+    async def start(self, source: Source, printed: Print) -> AsyncSnapshot:
+        """Feed a step; gives its first suspension."""
+        self.filename = self._next_name()
+        self.sources[self.filename] = source
+        return await self._session.feed_start(source.fed.decode(), print_callback=printed)
 
     async def run(self, code: str, inputs: dict[str, Any] | None = None) -> Any:
         """Run code of our own, which makes no calls."""

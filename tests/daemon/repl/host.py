@@ -9,17 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rlmd.daemon.repl.api import Call, Ended, Outcome, Raised, Returned
+from rlmd.daemon.repl.records import Hit
 
 Answer = Callable[[Call], Awaitable[Any]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hit:
-    name: str
-    version: int
-    text: str
-    score: float
-    time: datetime
 
 
 @dataclass
@@ -65,7 +57,8 @@ class DictHost:
             case "memory.search", _:
                 now = datetime(2026, 11, 1, tzinfo=UTC)
                 return [
-                    Hit(name=n, version=1, text=str(v), score=1.0, time=now) for n, v in self.memory.items()
+                    Hit(name=n, version=1, text=str(v), score=1.0, time=now, start=0)
+                    for n, v in self.memory.items()
                 ]
             case "reply", (text,):
                 self.replies.append(text)

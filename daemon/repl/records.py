@@ -1,0 +1,70 @@
+"""What programs are given by calls: the host makes these, the program sees namedtuples of the same name.
+
+They are smaller than the records of memory on purpose: every field here is one that a model reads in
+its prompt and in what it prints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hit:
+    """A passage that a search found."""
+
+    name: str
+    version: int
+    text: str
+    time: datetime
+    """When what it tells happened if that is known, else when it was written. Aware, in the owner's zone."""
+    score: float
+    """From 0 to 1, comparable within one search."""
+    start: int
+    """Character at which the passage starts in the variable's text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """One entry of a variable's history."""
+
+    version: int
+    time: datetime
+    author: str
+    note: str
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """Something said on a channel."""
+
+    time: datetime
+    channel: str
+    sender: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """A line that a pattern matched."""
+
+    name: str
+    line: int
+    """From 1."""
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attachment:
+    """A file that came with an event; its content is the variable `name`."""
+
+    name: str
+    size: int
+    """Bytes."""
+    kind: str
+
+
+RECORDS: tuple[type, ...] = (Hit, Version, Message, Match, Attachment)
