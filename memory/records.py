@@ -1,0 +1,272 @@
+"""The records that memory gives out: frozen, complete, and free of any database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Kind(StrEnum):
+    """Kinds of value. A `str` is text, `bytes` are bytes, everything else is JSON data."""
+
+    JSON = "json"
+    TEXT = "text"
+    BYTES = "bytes"
+    DELETED = "deleted"
+
+
+class Origin(IntEnum):
+    """Where content came from first. Ordered: what is derived from several has the lowest of them."""
+
+    EXTERNAL = 1
+    AGENT = 2
+    OWNER = 3
+
+
+class RunState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in (RunState.DONE, RunState.FAILED, RunState.CANCELLED)
+
+
+class EntryKind(StrEnum):
+    """Kinds of row in a run's journal."""
+
+    STARTED = "started"
+    STEP = "step"
+    CALL = "call"
+    SETTLED = "settled"
+    OBSERVATION = "observation"
+    RESTARTED = "restarted"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    id: int
+    name: str
+    administrator: bool
+    create_time: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """A right to call. The secret is not in it: only its hash is kept."""
+
+    id: int
+    user: str
+    label: str
+    create_time: datetime
+    expire_time: datetime | None = None
+    revoke_time: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunLimits:
+    """What a run may use; None means the daemon's default. `depth` counts levels of `rlm` below the run."""
+
+    steps: int | None = None
+    depth: int | None = None
+    seconds: int | None = None
+    model_calls: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agent:
+    id: int
+    name: str
+    instructions: str
+    model: str
+    sub_model: str
+    space: str
+    """Name of its home space."""
+    limits: RunLimits
+    create_time: datetime
+    update_time: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Author:
+    """Who wrote a version: a user by hand, or a call of a run of theirs."""
+
+    user: str
+    agent: str = ""
+    run: int | None = None
+    step: int = 0
+    call: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """One entry of a variable's history."""
+
+    number: int
+    kind: Kind
+    size: int
+    """Bytes."""
+    characters: int
+    """Characters of a text, else 0."""
+    write_time: datetime
+    source_time: datetime | None
+    """When what it tells happened, if the writer said so."""
+    author: Author
+    origin: Origin
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variable:
+    """A variable at one of its versions. `value` is None where it was not asked for, or is deleted."""
+
+    space: str
+    name: str
+    version: Version
+    value: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrepMatch:
+    name: str
+    line: int
+    """From 1."""
+    start: int
+    """Character of the text at which the match starts, from 0."""
+    text: str
+    version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passage:
+    """A hit of a search: where it stands, what it says, how well it fits (0 to 1, within one search)."""
+
+    key: str
+    """Name of the variable, or id of the message."""
+    version: int
+    start: int
+    """Character of the value's text at which the passage starts, from 0."""
+    text: str
+    time: datetime
+    """Source time if known, else write time."""
+    origin: Origin
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """Something said, by whom, on which channel."""
+
+    id: int
+    agent: str
+    channel: str
+    sender: str
+    text: str
+    time: datetime
+    origin: Origin
+    from_agent: bool
+    run: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """What wakes an agent."""
+
+    id: int
+    kind: str
+    """`message`, or `rlm` for a child run."""
+    channel: str
+    sender: str
+    text: str
+    time: datetime
+    message: int | None = None
+    attachments: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """Tokens and model calls, summed."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    model_calls: int = 0
+    estimated: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    id: int
+    agent: str
+    state: RunState
+    reason: str
+    event: Event
+    parent: int | None
+    root: int
+    """The run at the top of its tree; itself if it has no parent."""
+    depth: int
+    limits: RunLimits
+    """As in force for this run: nothing is None once it is made."""
+    seed: int
+    attempts: int
+    create_time: datetime
+    start_time: datetime | None
+    end_time: datetime | None
+    result: Any = None
+    steps: int = 0
+    calls: int = 0
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A row of a run's journal. Rows are only ever added."""
+
+    run: int
+    seq: int
+    """Place in the journal, from 1, without gaps."""
+    kind: EntryKind
+    step: int
+    """The step it belongs to, from 1; 0 before the first."""
+    call: int
+    """The call it belongs to, from 1; 0 if none."""
+    name: str
+    """Name of the call, or empty."""
+    data: Mapping[str, Any]
+    time: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCall:
+    """What one call of a model cost, for the ledger."""
+
+    run: int
+    step: int
+    call: int
+    """0 for the call that wrote the step, else the `llm` call that made it."""
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    estimated: bool
+    tries: int
+    note: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """A page of a list; `next` is the token of the next one, None on the last."""
+
+    items: Sequence[T]
+    next: str | None = None

@@ -1,0 +1,251 @@
+"""The tables of SQLite (or PostgreSQL), the truth of rlmd. Migrations in migrations/ build the same.
+
+Times are integers, microseconds since 1970 in UTC. Nothing in `versions`, `pieces`, `messages` and
+`journal` is ever changed after it was written.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+metadata = MetaData(naming_convention=NAMING)
+
+BigId = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite gives row ids only to columns typed INTEGER."""
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("administrator", Boolean, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    Column("label", Text, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Column("expire_time", BigInteger),
+    Column("revoke_time", BigInteger),
+)
+
+spaces = Table(
+    "spaces",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    UniqueConstraint("user_id", "name"),
+    # A dropped space's number names folders of the index; it must not come back as another's.
+    sqlite_autoincrement=True,
+)
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("space_id", ForeignKey("spaces.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("instructions", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("sub_model", Text, nullable=False),
+    Column("limits", Text, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Column("update_time", BigInteger, nullable=False),
+    UniqueConstraint("user_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+variables = Table(
+    "variables",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("space_id", ForeignKey("spaces.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("head", BigInteger, nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    UniqueConstraint("space_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("variable_id", ForeignKey("variables.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("characters", BigInteger, nullable=False),
+    # Content is here if it is small, else in the rope of pieces below `root` (see pieces.py).
+    Column("inline", LargeBinary),
+    Column("root", LargeBinary),
+    Column("author_user", Text, nullable=False),
+    Column("author_agent", Text, nullable=False),
+    # No foreign keys: a version outlives the run that wrote it.
+    Column("author_run", BigInteger),
+    Column("author_step", Integer, nullable=False),
+    Column("author_call", Integer, nullable=False),
+    Column("origin", Integer, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("write_time", BigInteger, nullable=False),
+    Column("source_time", BigInteger),
+    sqlite_with_rowid=False,
+)
+
+pieces = Table(
+    "pieces",
+    metadata,
+    # The user is part of the key: content of two users never meets, not even as a shared piece.
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("hash", LargeBinary, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("agent_id", ForeignKey("agents.id", ondelete="CASCADE"), nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("origin", Integer, nullable=False),
+    Column("from_agent", Boolean, nullable=False),
+    Column("run_id", BigInteger),
+    Index("ix_messages_agent_id_time", "agent_id", "time"),
+    sqlite_autoincrement=True,
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("agent_id", ForeignKey("agents.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("kind", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("message_id", BigInteger),
+    Column("attachments", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("agent_id", ForeignKey("agents.id", ondelete="CASCADE"), nullable=False),
+    Column("event_id", ForeignKey("events.id", ondelete="CASCADE"), nullable=False),
+    Column("parent_id", BigInteger, index=True),
+    Column("root_id", BigInteger, index=True),
+    Column("depth", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("limits", Text, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("result", Text),
+    Column("create_time", BigInteger, nullable=False),
+    Column("start_time", BigInteger),
+    Column("end_time", BigInteger),
+    Index("ix_runs_agent_id_state", "agent_id", "state"),
+    Index("ix_runs_state", "state"),
+    sqlite_autoincrement=True,
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("call", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("inline", LargeBinary),
+    Column("root", LargeBinary),
+    Column("time", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+model_calls = Table(
+    "model_calls",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("agent_id", ForeignKey("agents.id", ondelete="CASCADE"), nullable=False),
+    Column("run_id", BigInteger, nullable=False, index=True),
+    Column("root_id", BigInteger, nullable=False, index=True),
+    Column("step", Integer, nullable=False),
+    Column("call", Integer, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False),
+    Column("estimated", Boolean, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Index("ix_model_calls_agent_id_time", "agent_id", "time"),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("request_id", Text, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("response", LargeBinary, nullable=False),
+    Column("time", BigInteger, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+index_queue = Table(
+    "index_queue",
+    metadata,
+    Column("seq", BigId, primary_key=True),
+    # A row names a variable of a space, or a message of an agent; numbers only, so that it outlives both.
+    Column("space_id", BigInteger),
+    Column("variable_id", BigInteger),
+    Column("agent_id", BigInteger),
+    Column("message_id", BigInteger),
+    Index("ix_index_queue_space_id", "space_id"),
+    Index("ix_index_queue_agent_id", "agent_id"),
+    # Numbers are never given twice: the index says how far it has come by the last one it applied.
+    sqlite_autoincrement=True,
+)
+
+index_shelves = Table(
+    "index_shelves",
+    metadata,
+    # A shelf is one LanceDB table: `space-7` or `log-3`.
+    Column("name", Text, primary_key=True),
+    Column("embedder", Text, nullable=False),
+    Column("applied", BigInteger, nullable=False),
+)
