@@ -8,7 +8,6 @@ step that is refused wrongly costs more than a mistake that is found a moment la
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import builtins
 import json
@@ -27,7 +26,7 @@ from pydantic_monty import (
 from . import stubs
 from .lint import Finding
 from .source import LAST, Source
-from .surface import MODULES
+from .surface import MODULES, members
 
 CHECKS_PER_SESSION = 200
 """The checker remembers every check; after so many its session is replaced."""
@@ -94,8 +93,8 @@ class Checker:
 
     async def _open(self) -> AsyncMontySession:
         modules = {
-            name: ExternalModule(dict.fromkeys(_members(text), _stop), stubs=text)
-            for name, text in stubs.check_modules().items()
+            name: ExternalModule(dict.fromkeys(members(name), _stop), stubs=stubs.check_module(name))
+            for name in MODULES
         }
         session = self._pool.checkout(
             script_name="step.py",
@@ -122,10 +121,6 @@ class Checker:
 
 def _stop() -> None:
     raise InterruptedError("checked")
-
-
-def _members(text: str) -> list[str]:
-    return [node.name for node in ast.parse(text).body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
 
 
 def _prefix(known: frozenset[str]) -> str:

@@ -152,11 +152,10 @@ class _Visitor(ast.NodeVisitor):
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         base = node.value
-        if isinstance(base, ast.Name) and isinstance(node.ctx, ast.Load):
-            if base.id in self._aliases:
-                self._member(node, self._aliases[base.id], node.attr)
-            elif base.id in BUILTIN_TYPES and base.id not in self._bound:
-                self._type_method(node, base.id)
+        if isinstance(base, ast.Name) and base.id in BUILTIN_TYPES and base.id not in self._bound:
+            self._type_method(node, base.id)
+        if isinstance(node.ctx, ast.Load):
+            self._member(node, self._dotted(base), node.attr)
         if node.attr in METHODS and node.attr not in self._functions and not self._guarded:
             self._report(node, f".{node.attr} does not exist here", METHODS[node.attr])
         self.generic_visit(node)

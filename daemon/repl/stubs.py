@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 from .records import RECORDS
-from .surface import MODULES, OFFERS, Offer, offered
+from .surface import OFFERS, Offer, offered
 
 CHECK_STOP = "rlmd_stop__"
 CHECK_ANY = "rlmd_any__"
-WORLD = "rlmd_world"
-"""Module in which the checker finds the records."""
+"""Names that only the checker knows: a call that stops it before the step, and a value of any type."""
 
 
 def stubs(depth: int) -> str:
@@ -34,11 +33,6 @@ def _fields(record: type) -> list[str]:
     return [field.name for field in dataclasses.fields(record)]
 
 
-def check_world() -> str:
-    """The records, as the checker's module `WORLD`."""
-    return "from typing import Any\n" + "".join(map(_record, RECORDS))
-
-
 def _record(record: type) -> str:
     # Not a NamedTuple: the checker would know the types of the fields, and refuse what runs.
     fields = "".join(f"    {name}: Any\n" for name in _fields(record))
@@ -54,27 +48,21 @@ class {record.__name__}:
 """
 
 
-_HEAD = f"""\
-from datetime import date, datetime
-from typing import Any, Never
-from {WORLD} import {", ".join(record.__name__ for record in RECORDS)}
-"""
-
-
 def check_functions() -> str:
     """What is there without a module, for the checker."""
     names = f"event: Any\n{CHECK_ANY}: Any\ndef {CHECK_STOP}() -> None: ...\n"
-    return _HEAD + names + "".join(_definition(offer) for offer in OFFERS if not offer.module)
+    return names.join((_head(), "".join(_definition(offer) for offer in OFFERS if not offer.module)))
 
 
 def check_module(module: str) -> str:
     """A module, for the checker."""
-    return _HEAD + "".join(_definition(offer) for offer in OFFERS if offer.module == module)
+    return _head() + "".join(_definition(offer) for offer in OFFERS if offer.module == module)
 
 
-def check_modules() -> dict[str, str]:
-    """All modules, for the checker."""
-    return {**{name: check_module(name) for name in MODULES}, WORLD: check_world()}
+def _head() -> str:
+    imports = "from datetime import date, datetime\nfrom typing import Any, Never\n"
+    # Each stub file has its own: the checker follows no imports between them.
+    return imports + "".join(map(_record, RECORDS))
 
 
 def _definition(offer: Offer) -> str:
