@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from . import prelude
+
 MODULES: tuple[str, ...] = (
     "asyncio", "base64", "binascii", "bisect", "collections", "copy", "csv", "dataclasses", "datetime",
     "decimal", "functools", "hashlib", "itertools", "json", "math", "os", "pathlib", "random", "re", "sys",
@@ -23,9 +25,9 @@ Pass lambdas, not methods: key=lambda s: s.lower(). Not there: json.dumps(defaul
 asdict, timetuple, fromtimestamp. No files, no network, no environment. Modules, and no others: """
 
 
-def sandbox_hints(modules: tuple[str, ...]) -> str:
+def sandbox_hints() -> str:
     """The paragraph for the system prompt, ending in the modules that can be imported."""
-    return _GAPS + " ".join(sorted(modules)) + "."
+    return _GAPS + " ".join(sorted({*MODULES, *prelude.MODULES})) + "."
 
 
 _AWAIT = "Await a call in the step that starts it; to have many at once, await asyncio.gather(*calls)."

@@ -6,8 +6,6 @@ thrown away, the result says so, and the next step starts in a fresh one.
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pydantic_monty import MontyComplete, MontyError
@@ -91,7 +89,7 @@ class Session:
         unawaited: list[str] = []
         try:
             await worker.seed(self._world.seed * 1_000_003 + self._steps)
-            await worker.load_modules(set(_imported(source)))
+            await worker.load_modules(source.imports)
             snapshot = await worker.start(source, printed)
             drive = Drive(worker, host, self._limits, first_call=first_call, depth=self._world.depth)
             try:
@@ -137,11 +135,3 @@ class Session:
         self._names = frozenset()
         if worker is not None:
             await self._sandbox.release(worker)
-
-
-def _imported(source: Source) -> Iterator[str]:
-    for node in ast.walk(source.tree) if source.tree else ():
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module

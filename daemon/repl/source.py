@@ -7,10 +7,13 @@ sandbox decides alone whether it is valid, and everything here falls back to kno
 from __future__ import annotations
 
 import ast
+import keyword
 import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from .surface import MODULES
 
 LAST = "rlmd_last__"
 """Name under which the sandbox keeps the value of a last bare expression, to show it by its own repr."""
@@ -28,6 +31,8 @@ class Source:
     """None if this Python cannot parse it."""
     names: frozenset[str]
     """Names that the code binds anywhere; every identifier in it if it could not be parsed."""
+    imports: frozenset[str]
+    """Modules that it imports; every identifier in it if it could not be parsed."""
     awaited: frozenset[tuple[int, int]]
     """Byte ranges in `fed` of the calls whose result is awaited at once, directly or by `gather`."""
 
@@ -46,8 +51,10 @@ def read(code: str) -> Source:
     code = code.replace("\r\n", "\n").replace("\r", "\n")
     tree = _parse(code)
     if tree is None:
-        names = frozenset(re.findall(r"[^\W\d]\w*", code))
-        return Source(code=code, fed=code.encode(), tree=None, names=names, awaited=frozenset())
+        words = frozenset(word for word in re.findall(r"[^\W\d]\w*", code) if not keyword.iskeyword(word))
+        return Source(
+            code=code, fed=code.encode(), tree=None, names=words, imports=words, awaited=frozenset()
+        )
     fed = _keep_last(code, tree)
     again = _parse(fed)
     assert again is not None
@@ -56,6 +63,7 @@ def read(code: str) -> Source:
         fed=fed.encode(),
         tree=tree,
         names=frozenset(_bound(tree)),
+        imports=frozenset(_imported(tree)),
         awaited=frozenset(_awaited(fed, again)),
     )
 
@@ -119,6 +127,14 @@ def _gathered(node: ast.expr) -> Iterator[ast.Call]:
         yield from (item for item in items if isinstance(item, ast.Call))
 
 
+def _imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
 def _bound(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -126,7 +142,9 @@ def _bound(tree: ast.Module) -> Iterator[str]:
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             yield node.name
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            yield from ((alias.asname or alias.name).partition(".")[0] for alias in node.names)
+            bound = ((alias.asname or alias.name).partition(".")[0] for alias in node.names)
+            # `import memory` binds what is bound already.
+            yield from (name for name in bound if isinstance(node, ast.ImportFrom) or name not in MODULES)
         elif isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and node.name:
             yield node.name
         elif isinstance(node, ast.MatchMapping) and node.rest:

@@ -128,7 +128,7 @@ class Worker:
         """The prelude's module of that name; None if there is none or it was not loaded before the step."""
         return self._served.get(name)
 
-    async def load_modules(self, names: set[str]) -> None:
+    async def load_modules(self, names: frozenset[str]) -> None:
         """Put the prelude's modules of these names into the session, if they are not in it."""
         for name in sorted(names & prelude.MODULES - self._served.keys()):
             served = await self.run(prelude.source(name))

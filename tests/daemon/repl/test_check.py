@@ -125,6 +125,14 @@ async def test_good_programs_run(run: Steps, code: str) -> None:
     assert result.fault is None
 
 
+async def test_a_module_that_was_rebound_is_no_longer_ours(run: Steps) -> None:
+    await run("import memory\nlog = []")
+    assert (await run("log.append(1)\nlog")).value == [1]
+    still = await run("memory.serch('x')")
+    assert still.fault is not None
+    assert still.fault.kind == "refused"
+
+
 async def test_names_of_earlier_steps_are_known_whatever_became_of_them(run: Steps) -> None:
     await run("a = 1\nb = {}['x']\nc = 2")
     assert (await run("a = 'now text'\na.upper()")).fault is None

@@ -76,6 +76,8 @@ async def test_newer_syntax_than_ours_still_runs(run: Steps) -> None:
     assert result.fault is None
     assert result.value == "1 1"
     assert (await run("d['a']")).value == 1
+    served = await run('import statistics\nf\'{statistics.mean([1, 3])} {d["a"]} {f"{1}"}\'')
+    assert served.value == "2.0 1 1"
 
 
 async def test_a_syntax_error_runs_nothing(run: Steps) -> None:
