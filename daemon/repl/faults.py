@@ -19,6 +19,10 @@ from pydantic_monty import (
 
 from .api import Fault, Limits
 from .hints import ways_around
+from .output import shorten
+
+MAX_MESSAGE = 4000
+"""Characters of an exception's message that are kept: a model reads it whole."""
 
 _KNOWN = frozenset(get_args(ExcType))
 _NOT_READ = "The monty syntax parser does not yet support"
@@ -100,8 +104,8 @@ def _named(error: MontyError) -> tuple[str, str]:
     inner = error.exception()
     name = type(inner).__name__
     if isinstance(error, (MontyRuntimeError, MontySyntaxError)):
-        return name, error.display("msg")
-    return name, str(error)
+        return name, shorten(error.display("msg"), MAX_MESSAGE)
+    return name, shorten(str(error), MAX_MESSAGE)
 
 
 def _line(error: MontyError, filename: str) -> int:

@@ -67,6 +67,12 @@ async def test_much_output_keeps_head_and_tail(run: Steps) -> None:
     assert result.cut_chars > 90_000
 
 
+async def test_a_long_message_is_cut(run: Steps) -> None:
+    result = await run("raise ValueError('x' * 1_000_000)")
+    assert result.fault is not None
+    assert len(result.fault.message) < 5000
+
+
 async def test_deep_recursion_is_an_ordinary_error(run: Steps) -> None:
     result = await run("def f(n):\n    return f(n + 1)\nf(0)")
     assert result.fault is not None
