@@ -1,0 +1,82 @@
+"""The built-in model: fixed rules in place of a language model, so that `rlmd` lives before it has a key.
+
+It stands exactly where a real model stands. It is given the same messages, keeps no state between calls, and
+answers with programs for the same REPL, which run, are journaled and can be read like any other. What it
+understands is the table in `builtin_rules.py`; the programs are in `builtin_programs.py`.
+
+Its scheme of memory: what is said about somebody or something is appended to `facts/<subject>`, a list of
+`{"said", "by", "at"}`: the sentence, who said it, when. Corrections replace a statement in a new version,
+so that `memory.history` keeps what was said before. `builtin/changes` remembers what `undo` takes back.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Sequence
+
+from . import builtin_programs as programs
+from .answer import mend
+from .api import Message, OnText, Reply, Request, Usage
+from .builtin_extract import extract
+from .builtin_rules import own_step, program_for
+
+MODEL = "builtin"
+
+_OPEN = re.compile(r"^<event\b[^\n]*>[ \t]*\n", re.MULTILINE)
+_CLOSE = re.compile(r"\n</event>[ \t]*$", re.MULTILINE)
+_SUB_CALL = re.compile(r"\bsub-?(call|model)\b", re.IGNORECASE)
+
+
+class BuiltinModel:
+    """See the module."""
+
+    @property
+    def label(self) -> str:
+        return "built-in rules (no model; set OPENAI_API_KEY or OPENAI_BASE_URL for a real one)"
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    async def complete(self, request: Request, on_text: OnText | None = None) -> Reply:
+        """Answer the request; see `Model.complete`. Costs nothing and cannot fail."""
+        text = answer(request.messages)
+        for line in text.splitlines(keepends=True):
+            handed = on_text(line) if on_text is not None else None
+            if inspect.isawaitable(handed):
+                await handed
+        return Reply(text=text, usage=Usage(), model=MODEL)
+
+
+def answer(messages: Sequence[Message]) -> str:
+    """What the rules say to these messages: a program in a fence, or plain text to a sub-call."""
+    system = "\n".join(message.text for message in messages if message.role == "system")
+    asked = [message.text for message in messages if message.role == "user"]
+    event = event_text(asked[0]) if asked else ""
+    if event is None:
+        if len(asked) == 1 or _SUB_CALL.search(system):
+            return extract(mend("\n\n".join(asked)))
+        event = asked[-1]
+    event = mend(event).strip()
+    step = own_step(event)
+    if all(message.role != "assistant" for message in messages):
+        return programs.fenced(step if step is not None else program_for(event))
+    observation = _without_header(mend(asked[-1]))
+    if step is not None:
+        return programs.fenced(programs.say(observation or "The step ran and printed nothing."))
+    return programs.fenced(programs.say(f"That did not work. The REPL says:\n{observation}"))
+
+
+def event_text(card: str) -> str | None:
+    """The event's text, as the state card has it between `<event ...>` and `</event>`; None without."""
+    opening = _OPEN.search(card)
+    if opening is None:
+        return None
+    # The text may itself hold such a line: the last one counts. An empty text has no line of its own.
+    closings = list(_CLOSE.finditer(card, opening.end() - 1))
+    return card[opening.end() : closings[-1].start()] if closings else None
+
+
+def _without_header(observation: str) -> str:
+    first, _, rest = observation.partition("\n")
+    return rest.strip() if first.startswith("[observation") else observation.strip()

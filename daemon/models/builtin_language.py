@@ -1,0 +1,92 @@
+"""The little that the built-in model knows of English: sentences, subjects, and the words that matter."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+NOTES = "notes"
+"""The subject of what has none."""
+MYSELF = "me"
+"""The subject of what a person says of themselves."""
+
+_VERBS = (
+    r"is|are|was|were|am|isn't|aren't|wasn't|has|have|had|hasn't|will|won't|can|can't|cannot|must|should|does|doesn't"
+    r"|live|lives|lived|works?|worked|likes?|liked|loves?|hates?|prefers?|wants?|needs?|owns?|knows|thinks"
+    r"|moved|moves|plays?|stud(?:y|ies|ied)|speaks?|met|married|bought|sold|went|goes|got|gets|starts?|started"
+    r"|left|leaves|became|costs?|means|ends?|eats?|drinks?|drives?|comes?|came|said|says|told|called|runs?|takes?"
+)
+_RELATION = re.compile(r"^(?:my|our)\s+[\w-]+\s+(?P<subject>[^\W\d_a-z][\w-]*)\b(?!['’]s\s+\w+['’]s)")
+_MINE = re.compile(r"^(?:i|my|mine|we|our|i['’](?:m|ve|d|ll))\b", re.IGNORECASE)
+_POSSESSIVE = re.compile(r"^(?P<subject>[^,;:'’]{1,60}?)['’]s\s+\w")
+_PLAIN = re.compile(rf"^(?P<subject>[^,;:]{{1,60}}?)\s+(?:{_VERBS})\b", re.IGNORECASE)
+_NAMED = re.compile(r"^(?P<subject>[^\W\d_a-z]\w*)\s+\w+(?:s|ed)\b")
+_ARTICLE = re.compile(r"^(?:the|a|an|this|that|these|those)\s+", re.IGNORECASE)
+_PRONOUNS = frozenset(
+    re.findall(r"\w+", "he she it they this that his her its their him them these those you there")
+)
+_STOP = frozenset(
+    re.findall(
+        r"\w+",
+        """a about again all also am an and any are as ask at be been but by can could did do does for from had has
+        have how i if in into is it its know let like me mention mentioned mine my no not of off on or our out
+        please put recall remember said say so some talk tell that the their them then there these they thing
+        things this those to told too up was we were what whats when where which who whom whose why will with
+        would you your""",
+    )
+)
+_ENDINGS = ("ing", "ies", "es", "ed", "s", "e", "y")
+_STEM = 4
+"""Letters that an ending leaves at least."""
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text, without their full stops."""
+    parts = re.split(r"(?<=[.!])\s+(?=\S)|\n+", text.strip())
+    return [part.strip().rstrip(".! ") for part in parts if part.strip(".! \t")]
+
+
+def subject(sentence: str) -> str | None:
+    """Whom or what a statement is about, as the last part of a variable's name.
+
+    None if it does not look like a statement; empty if it speaks of somebody named before (`he`, `it`).
+    """
+    for pattern in (_RELATION, _MINE, _POSSESSIVE, _PLAIN, _NAMED):
+        match = pattern.match(sentence)
+        if match is None:
+            continue
+        if pattern is _MINE:
+            return MYSELF
+        found = match["subject"].split("'")[0].split("’")[0]
+        if found.lower() in _PRONOUNS:
+            return ""
+        bare = _ARTICLE.sub("", found)
+        return slug(bare) if len(bare.split()) <= 5 else NOTES
+    return None
+
+
+def slug(text: str) -> str:
+    """A text as part of a variable's name: letters and digits of any script, and dashes."""
+    text = unicodedata.normalize("NFC", text).lower()
+    kept = "".join(char if char.isalnum() else "-" for char in text)
+    return re.sub(r"-+", "-", kept).strip("-")[:40].strip("-") or NOTES
+
+
+def words(text: str) -> list[str]:
+    """The words of a text that matter, in lower case, each once."""
+    bare = re.sub(r"['’]s\b", "", text.lower())
+    return list(dict.fromkeys(word for word in re.findall(r"\w+", bare) if word not in _STOP))
+
+
+def stem(word: str) -> str:
+    """A beginning that a word's forms share: `live` and `lives` give `live`... or shorter."""
+    for ending in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= _STEM - (ending in ("s", "e", "y")):
+            return word[: -len(ending)]
+    return word
+
+
+def names(text: str) -> list[str]:
+    """Words with a capital inside a sentence, in lower case: most likely names."""
+    found = re.findall(r"(?<=\s)[^\W\d_a-z]\w*", text)
+    return [word.lower() for word in found if word.lower() not in _STOP and word != word.lower()]

@@ -1,0 +1,168 @@
+"""What the built-in model understands: a table of patterns and programs, of which the first match wins."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from . import builtin_language as language
+from . import builtin_programs as programs
+from .builtin_programs import FACTS, Statement
+
+_LONG = 2000
+"""Characters of a message from which it is kept whole instead of by sentences."""
+
+_WHO = """I am a rule-based stand-in, not a language model: I keep what you say and quote it when you ask.
+Try: Bob lives in Berlin | where does Bob live? | no, Bob lives in Paris | list | show bob | forget Bob | undo
+`/py print(memory.names())` runs a step of your own in my REPL.
+For a real model set OPENAI_API_KEY (or OPENAI_BASE_URL, any compatible server) and RLMD_MODEL; restart."""
+_GREETING = "Hello. I am the built-in stand-in, rules and no model. Tell me something to keep, or say `help`."
+_LOST = """I am only rules and did not understand that; nothing was stored.
+I keep statements ("Bob lives in Berlin", "remember: ..."), and answer questions about them; see `help`."""
+_PRONOUN = "I cannot tell whom you mean. Say it with the name, and I will note it."
+
+
+class Rule(NamedTuple):
+    pattern: re.Pattern[str]
+    program: Callable[[re.Match[str]], str]
+
+
+def own_step(event: str) -> str | None:
+    """The code of `/py CODE`, exactly as the person wrote it; None if the event is something else."""
+    match = re.match(r"/py(?:[ \t]+|[ \t]*\n|$)(?P<code>.*)\Z", event, re.DOTALL)
+    return match["code"] or "print('Write code behind /py.')" if match else None
+
+
+def program_for(event: str) -> str:
+    """The program for an event's text."""
+    for rule in RULES:
+        match = rule.pattern.match(event)
+        if match is not None:
+            return rule.program(match)
+    statements = _statements(event)
+    if statements is None:
+        return programs.say(_LOST)
+    return programs.remember(statements) if statements else programs.say(_PRONOUN)
+
+
+def _statements(text: str) -> list[Statement] | None:
+    """What a text states, by sentences; None if it is no statement, empty if it is unclear of whom."""
+    if len(text) > _LONG:
+        return [Statement(FACTS + language.NOTES, text)]
+    found: list[Statement] = []
+    about = ""
+    for sentence in language.sentences(text):
+        subject = language.subject(sentence)
+        if subject is None and not found:
+            return None
+        about = subject or about
+        if about:
+            found.append(Statement(FACTS + about, sentence))
+    return found
+
+
+def _remember(match: re.Match[str]) -> str:
+    said = match["rest"].strip()
+    unnamed = [Statement(FACTS + language.NOTES, said.rstrip(". "))]
+    return programs.remember(_statements(said) or unnamed)
+
+
+def _correct(match: re.Match[str]) -> str:
+    statements = _statements(match["rest"].strip())
+    if not statements:
+        return programs.say(_PRONOUN)
+    first = statements[0]
+    return programs.correct(first, [language.stem(word) for word in language.words(first.said)])
+
+
+def _forget(match: re.Match[str]) -> str:
+    asked = re.sub(r"^(?:about|everything about|all about)\s+", "", match["rest"].strip().rstrip(".!"))
+    return programs.forget(_variables(asked), asked)
+
+
+def _forget_statement(match: re.Match[str]) -> str:
+    said = match["rest"].strip().rstrip(".!")
+    name = FACTS + (language.subject(said) or language.NOTES)
+    return programs.forget_statement(name, [language.stem(word) for word in language.words(said)])
+
+
+def _variables(asked: str) -> list[str]:
+    """The variables that somebody may mean by a word: the very name, or the facts about it."""
+    asked = asked.strip().strip("`\"'")
+    subject = language.MYSELF if asked.lower() in ("me", "myself") else language.slug(asked)
+    return list(dict.fromkeys([asked, FACTS + subject]))
+
+
+def _list(match: re.Match[str]) -> str:
+    asked = (match["rest"] or "").strip().strip("`")
+    every = asked.lower() in ("", "all", "everything", "facts", "people", "names", "variables", "memory")
+    return programs.list_names("" if every else asked)
+
+
+def _answer(match: re.Match[str]) -> str:
+    question = match.string.strip()
+    words = language.words(question)
+    if re.search(r"\b(?:i|me|my|mine)\b", question, re.IGNORECASE) and not words:
+        words = [language.MYSELF]
+    if not words:
+        return programs.say("Name somebody or something in your question, and I will look for it.")
+    names = [FACTS + language.slug(word) for word in words] + [FACTS + language.MYSELF]
+    stems = [language.stem(word) for word in words]
+    return programs.answer(question, stems, names, language.names(re.sub(r"['’]s\b", "", question)))
+
+
+def _say(text: str) -> Callable[[re.Match[str]], str]:
+    return lambda match: programs.say(text)
+
+
+def _rule(pattern: str, program: Callable[[re.Match[str]], str]) -> Rule:
+    return Rule(re.compile(pattern, re.IGNORECASE | re.DOTALL), program)
+
+
+_END = r"[\s.!?]*\Z"
+_WRONG = r"that(?:'s| is) (?:wrong|not right|not true)"
+
+RULES: tuple[Rule, ...] = (
+    _rule(r"\s*\Z", _say(_LOST)),
+    _rule(rf"(?:hello|hi|hey|good (?:morning|afternoon|evening|day))\b(?: \w+)?{_END}", _say(_GREETING)),
+    _rule(
+        rf"(?:help|/help|\?|who are you|what are you|what can you do|how does this work){_END}", _say(_WHO)
+    ),
+    _rule(
+        rf"(?:thanks?|thank you|thx|great|nice|cool|perfect)\b[^?]{{0,20}}{_END}", _say("You are welcome.")
+    ),
+    _rule(rf"(?:bye|goodbye|good night|see you)\b[^?]{{0,20}}{_END}", _say("Goodbye. I will be here.")),
+    _rule(rf"(?:ok|okay|yes|fine|sure|good){_END}", _say("Good.")),
+    _rule(rf"(?:undo|undo that|take that back){_END}", lambda match: programs.undo()),
+    _rule(rf"(?:what do you (?:know|remember)|what have you (?:kept|noted)){_END}(?P<rest>)", _list),
+    _rule(r"list\b(?: of)?(?: all)?\s*(?P<rest>[^\n]*)\Z", _list),
+    _rule(r"show(?: me)?\s+(?P<rest>\S[^\n]*)\Z", lambda m: programs.show(_variables(m["rest"]), m["rest"])),
+    _rule(
+        r"history(?: of)?\s+(?P<rest>\S[^\n]*)\Z",
+        lambda m: programs.history(_variables(m["rest"]), m["rest"]),
+    ),
+    _rule(r"forget\s+that\s+(?P<rest>\S+\s+\S.*)", _forget_statement),
+    _rule(rf"forget(?:\s+(?:that|it|this))?{_END}", _say("Forget what? `forget Bob`, or `undo`.")),
+    _rule(
+        rf"forget\s+(?:everything|all){_END}",
+        _say("I forget one thing at a time: `list` shows them, `forget NAME` deletes one."),
+    ),
+    _rule(r"forget\s+(?P<rest>\S[^\n]*)\Z", _forget),
+    _rule(
+        rf"(?:no|wrong|{_WRONG}){_END}",
+        _say("What is right then? Say: no, Bob lives in Paris."),
+    ),
+    _rule(
+        rf"(?:no|actually|correction|wrong|{_WRONG})\s*[,:;.-]\s*(?P<rest>[^?]+)\Z",
+        _correct,
+    ),
+    _rule(r"actually\s+(?P<rest>[^?]+)\Z", _correct),
+    _rule(
+        r"(?:please\s+)?(?:remember|note|keep in mind)(?:\s+that\b|\s*:|,)?\s+(?P<rest>\S.*[^?\s])\s*\Z",
+        _remember,
+    ),
+    _rule(r".*\?\s*\Z", _answer),
+    _rule(r"(?:what|where|who|whom|whose|when|which|why|how|tell me|search|find|look for)\b", _answer),
+    _rule(r"(?:is|are|was|were|does|do|did|has|have|can|could|will|would|should)\b", _answer),
+)
