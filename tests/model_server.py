@@ -6,9 +6,9 @@
         ...                                   # point the daemon at server.url
         assert len(server.requests) == 3 and server.usage == ...
 
-Each request takes the next item of its model's script, or of the common one if that model has none. An item is
-a text, one of the behaviours below, or a function of the request's body that gives one of these. A script that
-has run out answers as `always(...)` says, else with status 400, which no client repeats.
+Each request takes the next item of its model's script, or of the common one if that model has none. An
+item is a text, one of the behaviours below, or a function of the request's body that gives one of these. A
+script that has run out answers as `always(...)` says, else with status 400, which no client repeats.
 """
 
 from __future__ import annotations

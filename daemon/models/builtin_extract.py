@@ -1,4 +1,4 @@
-"""The built-in model as a sub-model: it cannot read, so it quotes sentences that share words with the task."""
+"""The built-in model as a sub-model: it cannot read, and quotes sentences that share words with the task."""
 
 from __future__ import annotations
 

@@ -28,11 +28,11 @@ _PRONOUNS = frozenset(
 _STOP = frozenset(
     re.findall(
         r"\w+",
-        """a about again all also am an and any are as ask at be been but by can could did do does for from had has
-        have how i if in into is it its know let like me mention mentioned mine my no not of off on or our out
-        please put recall remember said say so some talk tell that the their them then there these they thing
-        things this those to told too up was we were what whats when where which who whom whose why will with
-        would you your""",
+        "a about again all also am an and any are as ask at be been but by can could did do does for "
+        "from had has have how i if in into is it its know let like me mention mentioned mine my no "
+        "not of off on or our out please put recall remember said say so some talk tell that the "
+        "their them then there these they thing things this those to told too up was we were what "
+        "whats when where which who whom whose why will with would you your ",
     )
 )
 _ENDINGS = ("ing", "ies", "es", "ed", "s", "e", "y")
