@@ -1,0 +1,133 @@
+"""Users and their tokens: who may open which store."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from hashlib import sha256
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from rlmd.errors import AlreadyExists, InvalidInput, NotFound
+
+from .clock import from_micros, to_micros
+from .names import check_id, check_text, short
+from .records import Token, User
+from .tables import tokens, users
+
+PREFIX = "rlmd_"
+"""Secrets begin so, that scanners and people know one when they see it."""
+
+
+class Accounts:
+    """All users and tokens, over one connection. Whoever holds this is above tenancy: the daemon itself."""
+
+    def __init__(self, connection: Connection, now: datetime) -> None:
+        self._connection = connection
+        self._now = now
+
+    def create_user(self, name: str, *, administrator: bool) -> User:
+        """Raises AlreadyExists or InvalidInput."""
+        check_id(name, "user_id")
+        if self._user(name) is not None:
+            raise AlreadyExists(
+                f"there is a user {short(name)} already", field="user_id", remedy="Choose another id."
+            )
+        row = {"name": name, "administrator": administrator, "create_time": to_micros(self._now)}
+        user_id = self._connection.execute(insert(users).returning(users.c.id), row).scalar_one()
+        return User(id=user_id, name=name, administrator=administrator, create_time=self._now)
+
+    def user(self, name: str) -> User:
+        """Raises NotFound."""
+        row = self._user(name)
+        if row is None:
+            raise NotFound(
+                f"there is no user {short(name)}", field="name", remedy="List the users that exist."
+            )
+        return _user(row)
+
+    def users(self, *, after: str = "", most: int = 100) -> list[User]:
+        statement = select(users).where(users.c.name > after).order_by(users.c.name).limit(most)
+        return [_user(row) for row in self._connection.execute(statement)]
+
+    def create_token(
+        self, user: User, label: str, *, expire_time: datetime | None = None
+    ) -> tuple[Token, str]:
+        """A new token and its secret: 256 random bits, of which only the hash is kept."""
+        check_text(label, "label", limit=100)
+        if expire_time is not None and expire_time <= self._now:
+            raise InvalidInput(
+                "the time has passed", field="expire_time", remedy="Give one in the future, or none."
+            )
+        secret = PREFIX + secrets.token_urlsafe(32)
+        row = {
+            "user_id": user.id,
+            "hash": _hash(secret),
+            "label": label,
+            "create_time": to_micros(self._now),
+            "expire_time": None if expire_time is None else to_micros(expire_time),
+        }
+        token_id = self._connection.execute(insert(tokens).returning(tokens.c.id), row).scalar_one()
+        token = Token(
+            id=token_id, user=user.name, label=label, create_time=self._now, expire_time=expire_time
+        )
+        return token, secret
+
+    def authenticate(self, secret: str) -> User | None:
+        """Whose token this is; None if nobody's, expired or revoked. The hash is what is looked up."""
+        statement = (
+            select(users, tokens.c.expire_time)
+            .join(tokens, tokens.c.user_id == users.c.id)
+            .where(tokens.c.hash == _hash(secret), tokens.c.revoke_time.is_(None))
+        )
+        row = self._connection.execute(statement).first()
+        if row is None or (row.expire_time is not None and row.expire_time <= to_micros(self._now)):
+            return None
+        return _user(row)
+
+    def tokens(self, user: User, *, before: int | None = None, most: int = 100) -> list[Token]:
+        """The user's tokens, newest first; `before` is the id at which the last page ended."""
+        statement = select(tokens).where(tokens.c.user_id == user.id).order_by(tokens.c.id.desc()).limit(most)
+        if before is not None:
+            statement = statement.where(tokens.c.id < before)
+        return [_token(row, user) for row in self._connection.execute(statement)]
+
+    def revoke(self, user: User, token_id: int) -> None:
+        """End a token at once; no effect on one that is revoked. Raises NotFound."""
+        mine = (tokens.c.id == token_id) & (tokens.c.user_id == user.id)
+        if self._connection.execute(select(tokens.c.id).where(mine)).first() is None:
+            raise NotFound(
+                f"there is no token {token_id}", field="name", remedy="List the tokens that exist."
+            )
+        statement = update(tokens).where(mine, tokens.c.revoke_time.is_(None))
+        self._connection.execute(statement.values(revoke_time=to_micros(self._now)))
+
+    def _user(self, name: str) -> Row[tuple[object, ...]] | None:
+        return self._connection.execute(select(users).where(users.c.name == name)).first()
+
+
+def _hash(secret: str) -> bytes:
+    return sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
+def _user(row: object) -> User:
+    fields = row._mapping  # type: ignore[attr-defined]
+    return User(
+        id=fields["id"],
+        name=fields["name"],
+        administrator=fields["administrator"],
+        create_time=from_micros(fields["create_time"]),
+    )
+
+
+def _token(row: object, user: User) -> Token:
+    fields = row._mapping  # type: ignore[attr-defined]
+    expire, revoke = fields["expire_time"], fields["revoke_time"]
+    return Token(
+        id=fields["id"],
+        user=user.name,
+        label=fields["label"],
+        create_time=from_micros(fields["create_time"]),
+        expire_time=None if expire is None else from_micros(expire),
+        revoke_time=None if revoke is None else from_micros(revoke),
+    )

@@ -1,0 +1,241 @@
+"""The database: one writing connection on a thread of its own, and readers beside it.
+
+SQLite lets one connection write at a time, and an fsync costs more than everything else in a small
+transaction. So all writers queue up at one thread, which takes what has gathered, runs each request
+in a savepoint of its own, and commits them together: concurrent requests share one fsync, and a
+request that fails takes only itself back. A future resolves after the commit; what is acknowledged
+is on disk (WAL, synchronous=FULL). The writer owns the checkpoints too, which also keeps clear of
+the WAL-reset race of SQLite before 3.51.3.
+
+If the disk itself fails (a commit raises), nothing in that batch is acknowledged, and the database
+refuses further writes: after a failed fsync nobody knows what is on disk, only a restart does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, exc
+from sqlalchemy.pool import QueuePool
+
+from rlmd.errors import Exhausted, InternalError, RlmdError, Unavailable
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+BATCH = 256
+"""Requests that share one commit at most."""
+BUSY_SECONDS = 10.0
+"""How long a locked database is waited for before an error."""
+
+
+class Database:
+    """A SQLite file, opened for one process. `close` it, or use it in a `with` statement."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._engine = _engine(path)
+        self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
+        self._failure: Exception | None = None
+        self._closed = False
+        self._on_commit: list[Callable[[], None]] = []
+        self._connection = self._engine.connect().execution_options(rlmd_writer=True)
+        self._thread = threading.Thread(target=self._serve, name="rlmd-writer", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why the database no longer accepts writes, or None."""
+        return self._failure
+
+    def on_commit(self, listener: Callable[[], None]) -> None:
+        """Call `listener` on the writer's thread after every commit. It is quick and does not raise."""
+        self._on_commit.append(listener)
+
+    def write(self, work: Callable[[Connection], T]) -> Future[T]:
+        """Run `work` in a transaction on the writer's thread; the future resolves once it is on disk.
+
+        What `work` raises is the future's exception, and all that it wrote is taken back.
+        """
+        future: Future[T] = Future()
+        if self._closed:
+            future.set_exception(
+                Unavailable("the store is closed", remedy="The daemon is stopping; try again.")
+            )
+        elif self._failure is not None:
+            future.set_exception(_refused(self._failure))
+        else:
+            self._queue.put(_Request(work, future))
+        return future
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that sees one consistent state of what is committed. Cheap; fit for the event loop."""
+        with self._engine.connect() as connection, translated():
+            yield connection
+
+    def close(self) -> None:
+        """Finish what is queued, checkpoint, and let go of the file."""
+        if self._closed:
+            return
+        self._closed = True
+        self._queue.put(None)
+        self._thread.join()
+        with contextlib.suppress(exc.DBAPIError):
+            self._connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._connection.close()
+        self._engine.dispose()
+
+    def _serve(self) -> None:
+        while (request := self._queue.get()) is not None:
+            batch, last = [request], False
+            while len(batch) < BATCH:
+                try:
+                    more = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if more is None:
+                    last = True
+                    break
+                batch.append(more)
+            self._commit(batch)
+            if last:
+                return
+
+    def _commit(self, batch: list[_Request]) -> None:
+        batch = [request for request in batch if request.future.set_running_or_notify_cancel()]
+        if not batch:
+            return
+        if self._failure is not None:
+            _fail(batch, _refused(self._failure))
+            return
+        try:
+            with self._connection.begin():
+                settled = [(request, *self._attempt(request)) for request in batch]
+        except Exception as error:
+            _fail(batch, self._translate_commit(error))
+            return
+        for request, result, failure in settled:
+            if failure is None:
+                request.future.set_result(result)
+            else:
+                request.future.set_exception(failure)
+        for listener in self._on_commit:
+            listener()
+
+    def _attempt(self, request: _Request) -> tuple[Any, BaseException | None]:
+        connection = self._connection
+        connection.exec_driver_sql("SAVEPOINT request")
+        try:
+            with translated():
+                result = request.work(connection)
+        except Exception as error:
+            connection.exec_driver_sql("ROLLBACK TO request")
+            connection.exec_driver_sql("RELEASE request")
+            return None, error
+        connection.exec_driver_sql("RELEASE request")
+        return result, None
+
+    def _translate_commit(self, error: Exception) -> Exception:
+        """A full disk or a lock passes; anything else at a commit means the disk cannot be trusted."""
+        known = _translate(error)
+        if isinstance(known, (Exhausted, Unavailable)):
+            return known
+        log.critical("commit failed; no more writes are accepted", exc_info=error)
+        self._failure = error
+        return _refused(error)
+
+
+class _Request:
+    __slots__ = ("future", "work")
+
+    def __init__(self, work: Callable[[Connection], Any], future: Future[Any]) -> None:
+        self.work = work
+        self.future = future
+
+
+def _fail(batch: list[_Request], error: Exception) -> None:
+    for request in batch:
+        request.future.set_exception(error)
+
+
+def _refused(error: Exception) -> Unavailable:
+    return Unavailable(
+        f"the database failed and accepts no writes until the daemon is restarted ({error})",
+        remedy="Look at the disk, then restart the daemon: `rlmd down`, `rlmd up`.",
+    )
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Errors of the database become errors of rlmd; those of rlmd pass."""
+    try:
+        yield
+    except RlmdError:
+        raise
+    except exc.DBAPIError as error:
+        known = _translate(error)
+        raise known or InternalError(f"the database says: {error.orig}") from error
+
+
+def _translate(error: Exception) -> RlmdError | None:
+    original = getattr(error, "orig", error)
+    if not isinstance(original, sqlite3.Error):
+        return None
+    code = getattr(original, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return Exhausted("the disk is full; nothing was written", remedy="Free some space and try again.")
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Unavailable(
+            f"the database was locked by another process for {BUSY_SECONDS:g} s; nothing was written",
+            remedy="End the other program that writes to it, then try again.",
+        )
+    return None
+
+
+def _engine(path: Path) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=QueuePool,
+        pool_size=8,
+        max_overflow=56,
+        connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _: object) -> None:
+        # Without this the driver sends no BEGIN before a SAVEPOINT, and a RELEASE would commit.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "mmap_size=0",
+            "wal_autocheckpoint=1000",
+            "temp_store=MEMORY",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writer = connection.get_execution_options().get("rlmd_writer", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+
+    return engine

@@ -1,0 +1,101 @@
+"""Regular expressions over texts that come in pieces, line by line, in bounded time.
+
+The package `regex` takes the syntax of `re`, lets go of the interpreter while it matches, and can be
+stopped: a pattern that backtracks for ever ends in an error, not in a daemon that hangs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import regex
+
+from rlmd.errors import DeadlineExceeded, InvalidInput
+
+from .names import check_text
+
+MAX_PATTERN = 1_000
+SECONDS = 10.0
+"""Most time that one piece of a text may take."""
+SHOWN = 1_000
+"""Characters of a line that are shown around a match."""
+
+
+class Pattern:
+    """A compiled pattern.
+
+    Raises:
+        InvalidInput: it is not a regular expression, or too long.
+    """
+
+    def __init__(self, pattern: str) -> None:
+        check_text(pattern, "pattern", limit=MAX_PATTERN)
+        try:
+            self._expression = regex.compile(pattern, regex.MULTILINE)
+        except (regex.error, RecursionError) as error:
+            raise InvalidInput(
+                f"{pattern!r} is not a regular expression: {error}",
+                field="pattern",
+                remedy="Escape ( ) [ ] { } . * + ? with a backslash to look for them as they stand.",
+            ) from error
+        self._pattern = pattern
+
+    def lines(self, chunks: Iterable[str]) -> Iterator[tuple[int, int, str]]:
+        """Each line that matches: number from 1, character at which the match starts, text."""
+        number, offset = 1, 0
+        for block in _whole_lines(chunks):
+            counted = 0
+            for begin, end, at in self._matches(block):
+                number += block.count("\n", counted, begin)
+                counted = begin
+                yield number, offset + at, _around(block, begin, end, at)
+            number += block.count("\n", counted)
+            offset += len(block)
+
+    def _matches(self, block: str) -> Iterator[tuple[int, int, int]]:
+        """Begin and end of each line that matches, and where its first match starts."""
+        position = 0
+        while position <= len(block):
+            found = self._search(block, position, len(block))
+            if found < 0:
+                return
+            begin = block.rfind("\n", 0, found) + 1
+            end = block.find("\n", found)
+            end = len(block) if end < 0 else end
+            # What matched may reach over the line's end; only what matches within the line counts.
+            within = self._search(block, max(begin, position), end)
+            if within >= 0 and (begin < len(block) or begin == 0):
+                yield begin, end, within
+            position = end + 1
+
+    def _search(self, block: str, start: int, end: int) -> int:
+        try:
+            match = self._expression.search(block, start, end, timeout=SECONDS, concurrent=True)
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"{self._pattern!r} took more than {SECONDS:g} s on one piece of text",
+                field="pattern",
+                remedy="Avoid nested repeats such as (a+)+.",
+            ) from None
+        return match.start() if match else -1
+
+
+def _whole_lines(chunks: Iterable[str]) -> Iterator[str]:
+    """The text in blocks that end with a line, whatever the pieces; the last may be without line end."""
+    rest: list[str] = []
+    for chunk in chunks:
+        cut = chunk.rfind("\n") + 1
+        if not cut:
+            rest.append(chunk)
+            continue
+        yield "".join([*rest, chunk[:cut]])
+        rest = [chunk[cut:]] if cut < len(chunk) else []
+    if rest:
+        yield "".join(rest)
+
+
+def _around(block: str, begin: int, end: int, at: int) -> str:
+    if end - begin <= SHOWN:
+        return block[begin:end]
+    first = max(begin, min(at - SHOWN // 4, end - SHOWN))
+    return block[first : first + SHOWN]

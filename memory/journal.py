@@ -1,0 +1,84 @@
+"""The journal of one run: its steps and calls in order, only ever added to.
+
+From these rows alone the run's program can be fed to a new sandbox and its calls be answered as they
+were: each step's code, each call's name, digest of arguments and result (a value by reference to its
+version), and, for calls that were awaited, the order in which they settled, which is the rows' order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select
+
+from .clock import from_micros, to_micros
+from .content import Content, Contents
+from .records import Entry, EntryKind
+from .tables import journal
+
+
+class Journal:
+    """Rows of one run, over one connection. Made by `Transaction.journal`, which checks whose it is."""
+
+    def __init__(self, connection: Connection, now: datetime, user_id: int, run_id: int) -> None:
+        self._connection = connection
+        self._now = now
+        self._contents = Contents(connection, user_id)
+        self._run = run_id
+
+    def add(
+        self,
+        kind: EntryKind,
+        data: Mapping[str, Any],
+        *,
+        step: int = 0,
+        call: int = 0,
+        name: str = "",
+        time: datetime | None = None,
+    ) -> Entry:
+        """Write the next row; `time` is when it happened, if that was before now."""
+        time = time or self._now
+        seq = self.length() + 1
+        content = self._contents.put(json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode())
+        row = {
+            "run_id": self._run,
+            "seq": seq,
+            "kind": kind.value,
+            "step": step,
+            "call": call,
+            "name": name,
+            "inline": content.inline,
+            "root": content.root,
+            "time": to_micros(time),
+        }
+        self._connection.execute(insert(journal), row)
+        return Entry(run=self._run, seq=seq, kind=kind, step=step, call=call, name=name, data=data, time=time)
+
+    def length(self) -> int:
+        statement = select(func.max(journal.c.seq)).where(journal.c.run_id == self._run)
+        return self._connection.execute(statement).scalar() or 0
+
+    def entries(self, *, after: int = 0, most: int | None = None) -> list[Entry]:
+        """Rows after a place, in order."""
+        statement = (
+            select(journal)
+            .where(journal.c.run_id == self._run, journal.c.seq > after)
+            .order_by(journal.c.seq)
+            .limit(most)
+        )
+        return [self._entry(row) for row in self._connection.execute(statement)]
+
+    def _entry(self, row: Any) -> Entry:
+        return Entry(
+            run=row.run_id,
+            seq=row.seq,
+            kind=EntryKind(row.kind),
+            step=row.step,
+            call=row.call,
+            name=row.name,
+            data=json.loads(self._contents.read(Content(row.inline, row.root))),
+            time=from_micros(row.time),
+        )

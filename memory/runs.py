@@ -1,0 +1,275 @@
+"""Events, the runs that they become, and what those cost. One event, one run."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, insert, select, update
+
+from rlmd.errors import NotFound
+
+from .clock import from_micros, to_micros
+from .records import Agent, Event, ModelCall, Run, RunLimits, RunState, Usage, User
+from .tables import agents, events, journal, messages, model_calls, runs
+
+_EVENT = [column.label(f"woke_{column.name}") for column in events.c]
+_joined: Select[Any] = (
+    select(runs, agents.c.name.label("agent_name"), *_EVENT)
+    .join(agents, runs.c.agent_id == agents.c.id)
+    .join(events, runs.c.event_id == events.c.id)
+)
+
+
+class Runs:
+    """The runs of one user's agents, over one connection."""
+
+    def __init__(self, connection: Connection, now: datetime, user: User) -> None:
+        self._connection = connection
+        self._now = now
+        self._user = user
+
+    # -- making and ending ------------------------------------------------------------------------
+
+    def create(
+        self,
+        agent: Agent,
+        *,
+        kind: str,
+        text: str,
+        limits: RunLimits,
+        channel: str = "",
+        sender: str = "",
+        message: int | None = None,
+        parent: Run | None = None,
+    ) -> Run:
+        """An event in the agent's mailbox and its run, queued."""
+        now = to_micros(self._now)
+        event = {
+            "agent_id": agent.id,
+            "kind": kind,
+            "channel": channel,
+            "sender": sender,
+            "text": text,
+            "message_id": message,
+            "attachments": "[]",
+            "time": now,
+        }
+        event_id = self._connection.execute(insert(events).returning(events.c.id), event).scalar_one()
+        run = {
+            "agent_id": agent.id,
+            "event_id": event_id,
+            "parent_id": None if parent is None else parent.id,
+            "root_id": None if parent is None else parent.root,
+            "depth": 0 if parent is None else parent.depth + 1,
+            "state": RunState.QUEUED.value,
+            "reason": "",
+            "limits": json.dumps(asdict(limits)),
+            "seed": secrets.randbits(48),
+            "attempts": 0,
+            "create_time": now,
+        }
+        run_id = self._connection.execute(insert(runs).returning(runs.c.id), run).scalar_one()
+        if parent is None:
+            self._connection.execute(update(runs).where(runs.c.id == run_id).values(root_id=run_id))
+        if message is not None:
+            self._connection.execute(update(messages).where(messages.c.id == message).values(run_id=run_id))
+        return self.get(run_id)
+
+    def start(self, run: Run) -> Run:
+        """Take the run out of the mailbox; counts the attempt, so that a poison event is noticed."""
+        values = {
+            "state": RunState.RUNNING.value,
+            "attempts": runs.c.attempts + 1,
+            "start_time": to_micros(self._now),
+        }
+        self._connection.execute(update(runs).where(runs.c.id == run.id).values(**values))
+        return self.get(run.id)
+
+    def end(self, run: Run, state: RunState, *, reason: str = "", result: Any = None) -> None:
+        values = {
+            "state": state.value,
+            "reason": reason,
+            "result": None if result is None else json.dumps(result, ensure_ascii=False),
+            "end_time": to_micros(self._now),
+        }
+        self._connection.execute(update(runs).where(runs.c.id == run.id).values(**values))
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def get(self, run_id: int, *, agent: str | None = None) -> Run:
+        """Raises NotFound, also for a run of another user or agent."""
+        statement = _joined.where(runs.c.id == run_id, agents.c.user_id == self._user.id)
+        if agent is not None:
+            statement = statement.where(agents.c.name == agent)
+        found = self._runs(statement)
+        if not found:
+            raise NotFound(f"there is no run {run_id}", field="name", remedy="List the runs that exist.")
+        return found[0]
+
+    def page(
+        self,
+        *,
+        agent: str | None = None,
+        states: Sequence[RunState] = (),
+        children: bool = False,
+        before: int | None = None,
+        most: int = 100,
+    ) -> list[Run]:
+        """Runs, newest first; `before` is the id at which the last page ended."""
+        statement = _joined.where(agents.c.user_id == self._user.id).order_by(runs.c.id.desc()).limit(most)
+        if agent is not None:
+            statement = statement.where(agents.c.name == agent)
+        if states:
+            statement = statement.where(runs.c.state.in_([state.value for state in states]))
+        if not children:
+            statement = statement.where(runs.c.parent_id.is_(None))
+        if before is not None:
+            statement = statement.where(runs.c.id < before)
+        return self._runs(statement)
+
+    def _runs(self, statement: Select[Any]) -> list[Run]:
+        rows = self._connection.execute(statement).all()
+        ids = [row.id for row in rows]
+        counts = self._counts(ids)
+        usage = self._usage(ids)
+        return [_run(row, counts.get(row.id, (0, 0)), usage.get(row.id, Usage())) for row in rows]
+
+    def _counts(self, ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+        statement = (
+            select(journal.c.run_id, func.max(journal.c.step), func.max(journal.c.call))
+            .where(journal.c.run_id.in_(ids))
+            .group_by(journal.c.run_id)
+        )
+        return {run_id: (steps, calls) for run_id, steps, calls in self._connection.execute(statement)}
+
+    # -- what it cost -----------------------------------------------------------------------------
+
+    def charge(self, run: Run, agent_id: int, call: ModelCall) -> None:
+        """Enter a model call into the ledger."""
+        values = {**asdict(call), "run_id": run.id, "root_id": run.root, "agent_id": agent_id}
+        values.pop("run")
+        self._connection.execute(insert(model_calls), {**values, "time": to_micros(self._now)})
+
+    def _usage(self, ids: Sequence[int]) -> dict[int, Usage]:
+        """Usage of each run with all below it."""
+        tree = (
+            select(runs.c.id.label("top"), runs.c.id.label("id"))
+            .where(runs.c.id.in_(ids))
+            .cte("tree", recursive=True)
+        )
+        tree = tree.union_all(select(tree.c.top, runs.c.id).where(runs.c.parent_id == tree.c.id))
+        statement = (
+            select(tree.c.top, *_sums())
+            .join(model_calls, model_calls.c.run_id == tree.c.id)
+            .group_by(tree.c.top)
+        )
+        return {row[0]: _usage(row[1:]) for row in self._connection.execute(statement)}
+
+    def usage(
+        self, group: str = "", *, since: datetime | None = None, until: datetime | None = None
+    ) -> list[tuple[str, Usage]]:
+        """Usage of the user's agents, in all or by `agent`, `model`, `day` (UTC) or `run` (newest 1,000)."""
+        keys: dict[str, Any] = {
+            "": func.max(""),
+            "agent": agents.c.name,
+            "model": model_calls.c.model,
+            "day": model_calls.c.time // 86_400_000_000,
+            "run": model_calls.c.run_id,
+        }
+        key = keys[group]
+        statement = (
+            select(key, func.max(agents.c.name), *_sums())
+            .join(agents, model_calls.c.agent_id == agents.c.id)
+            .where(agents.c.user_id == self._user.id)
+            .order_by(key.desc())
+            .limit(1000)
+        )
+        if group:
+            statement = statement.group_by(key)
+        if since is not None:
+            statement = statement.where(model_calls.c.time >= to_micros(since))
+        if until is not None:
+            statement = statement.where(model_calls.c.time < to_micros(until))
+        rows = [row for row in self._connection.execute(statement) if row[2] is not None]
+        return sorted((_label(group, row[0], row[1]), _usage(row[2:])) for row in rows)
+
+
+def unfinished(connection: Connection) -> list[tuple[int, int]]:
+    """(user id, run id) of every run of all users that has not ended, oldest first."""
+    ended = [state.value for state in RunState if state.ended]
+    statement = (
+        select(agents.c.user_id, runs.c.id)
+        .join(agents, runs.c.agent_id == agents.c.id)
+        .where(runs.c.state.not_in(ended))
+        .order_by(runs.c.id)
+    )
+    return [(user_id, run_id) for user_id, run_id in connection.execute(statement)]
+
+
+def _sums() -> list[Any]:
+    return [
+        func.sum(model_calls.c.input_tokens),
+        func.sum(model_calls.c.output_tokens),
+        func.sum(model_calls.c.cached_tokens),
+        func.count(model_calls.c.id),
+        func.max(model_calls.c.estimated),
+    ]
+
+
+def _usage(sums: Sequence[Any]) -> Usage:
+    return Usage(
+        input_tokens=sums[0],
+        output_tokens=sums[1],
+        cached_tokens=sums[2],
+        model_calls=sums[3],
+        estimated=bool(sums[4]),
+    )
+
+
+def _label(group: str, key: Any, agent: str) -> str:
+    match group:
+        case "agent":
+            return f"agents/{key}"
+        case "day":
+            return from_micros(key * 86_400_000_000).date().isoformat()
+        case "run":
+            return f"agents/{agent}/runs/{key}"
+    return str(key)
+
+
+def _run(row: Any, counts: tuple[int, int], usage: Usage) -> Run:
+    event = Event(
+        id=row.woke_id,
+        kind=row.woke_kind,
+        channel=row.woke_channel,
+        sender=row.woke_sender,
+        text=row.woke_text,
+        time=from_micros(row.woke_time),
+        message=row.woke_message_id,
+        attachments=json.loads(row.woke_attachments),
+    )
+    return Run(
+        id=row.id,
+        agent=row.agent_name,
+        state=RunState(row.state),
+        reason=row.reason,
+        event=event,
+        parent=row.parent_id,
+        root=row.root_id or row.id,
+        depth=row.depth,
+        limits=RunLimits(**json.loads(row.limits)),
+        seed=row.seed,
+        attempts=row.attempts,
+        create_time=from_micros(row.create_time),
+        start_time=None if row.start_time is None else from_micros(row.start_time),
+        end_time=None if row.end_time is None else from_micros(row.end_time),
+        result=None if row.result is None else json.loads(row.result),
+        steps=counts[0],
+        calls=counts[1],
+        usage=usage,
+    )

@@ -1,0 +1,228 @@
+"""The door to memory: a house of users, and a store opened for one of them.
+
+    with House.open(folder, clock) as house:
+        store = house.store(house.user("alice"))
+        plan = store.read(lambda tx: tx.space("main").get("plan"))
+        await store.write(lambda tx: tx.space("main").set("plan", {...}, writing))
+
+Everything in a `Transaction` belongs to the store's user by construction: there is no way to name a
+row of another. What one `write` does commits together or not at all, and is on disk when it returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from datetime import datetime
+from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from rlmd.errors import InvalidInput, NotFound
+
+from .accounts import Accounts
+from .agents import Agents
+from .clock import Clock, to_micros
+from .database import Database
+from .journal import Journal
+from .log import Log
+from .migrate import migrate
+from .names import check_text, short
+from .records import User
+from .runs import Runs, unfinished
+from .tables import agents, messages, requests, runs, spaces, users, variables
+from .variables import Space
+
+T = TypeVar("T")
+
+REQUESTS_KEPT = 7 * 24 * 3600 * 1_000_000
+"""Microseconds for which the answer to a request id is kept."""
+
+
+class House:
+    """Everything that is kept, for all users. One per data directory."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self.database = database
+        self.clock = clock
+
+    @classmethod
+    def open(cls, path: Path, clock: Clock) -> House:
+        """Bring the database at `path` to this version's tables, making it if there is none, and open it.
+
+        Raises:
+            PreconditionFailed: it was written by a newer rlmd.
+        """
+        migrate(path)
+        return cls(Database(path), clock)
+
+    def __enter__(self) -> House:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.database.close()
+
+    def store(self, user: User) -> Store:
+        return Store(self, user)
+
+    def read(self, work: Callable[[Accounts], T]) -> T:
+        with self.database.reading() as connection:
+            return work(Accounts(connection, self.clock.now()))
+
+    def write(self, work: Callable[[Accounts], T]) -> Future[T]:
+        return self.database.write(lambda connection: work(Accounts(connection, self.clock.now())))
+
+    def unfinished(self) -> list[tuple[User, int]]:
+        """Every run that has not ended, with its user, oldest first."""
+        with self.database.reading() as connection:
+            accounts = Accounts(connection, self.clock.now())
+            names = dict(connection.execute(select(users.c.id, users.c.name)).tuples().all())
+            return [(accounts.user(names[user_id]), run_id) for user_id, run_id in unfinished(connection)]
+
+    def forget_requests(self) -> Future[int]:
+        """Drop the answers of request ids that are over a week old; returns how many."""
+        limit = to_micros(self.clock.now()) - REQUESTS_KEPT
+        return self.database.write(
+            lambda c: c.execute(delete(requests).where(requests.c.time < limit)).rowcount
+        )
+
+
+class Store:
+    """All that one user has."""
+
+    def __init__(self, house: House, user: User) -> None:
+        self._house = house
+        self.user = user
+
+    def read(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` on one consistent state. A point read takes microseconds; send long ones to a thread."""
+        with self._reading() as transaction:
+            return work(transaction)
+
+    async def write(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in a transaction; on disk when this returns. It may commit after a cancel."""
+        return await asyncio.wrap_future(self.submit(work))
+
+    def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
+        """As `write`, from any thread."""
+        return self._house.database.write(
+            lambda connection: work(Transaction(connection, self._house.clock.now(), self.user))
+        )
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[Transaction]:
+        with self._house.database.reading() as connection:
+            yield Transaction(connection, self._house.clock.now(), self.user)
+
+
+class Transaction:
+    """One user's rows, over one connection and at one time."""
+
+    def __init__(self, connection: Connection, now: datetime, user: User) -> None:
+        self._connection = connection
+        self.now = now
+        self.user = user
+
+    @property
+    def agents(self) -> Agents:
+        return Agents(self._connection, self.now, self.user)
+
+    @property
+    def runs(self) -> Runs:
+        return Runs(self._connection, self.now, self.user)
+
+    def space(self, name: str) -> Space:
+        """Raises NotFound."""
+        statement = select(spaces.c.id).where(spaces.c.user_id == self.user.id, spaces.c.name == name)
+        space_id = self._connection.execute(statement).scalar()
+        if space_id is None:
+            raise NotFound(
+                f"there is no space {short(name)}",
+                field="name",
+                remedy="Each agent has one of its own name; list the agents.",
+            )
+        return Space(self._connection, self.now, self.user.id, space_id, name)
+
+    def log(self, agent: str) -> Log:
+        """Raises NotFound."""
+        return Log(self._connection, self.now, self.agents.get(agent))
+
+    def journal(self, run_id: int) -> Journal:
+        """Raises NotFound."""
+        statement = (
+            select(agents.c.id)
+            .join_from(agents, runs, runs.c.agent_id == agents.c.id)
+            .where(runs.c.id == run_id, agents.c.user_id == self.user.id)
+        )
+        if self._connection.execute(statement).first() is None:
+            raise NotFound(f"there is no run {run_id}", field="name", remedy="List the runs that exist.")
+        return Journal(self._connection, self.now, self.user.id, run_id)
+
+    def once(self, request_id: str, digest: bytes, work: Callable[[], bytes]) -> bytes:
+        """Do `work` unless this request id has been answered; gives the answer, then or now.
+
+        `digest` stands for the request's method and content.
+
+        Raises:
+            InvalidInput: the id was used for another request.
+        """
+        if not request_id:
+            return work()
+        check_text(request_id, "request_id", limit=128)
+        mine = (requests.c.user_id == self.user.id) & (requests.c.request_id == request_id)
+        row = self._connection.execute(select(requests).where(mine)).first()
+        if row is not None and row.digest != digest:
+            raise InvalidInput(
+                "this id was used for another request",
+                field="request_id",
+                remedy="Make a new one for each request.",
+            )
+        if row is not None:
+            answer: bytes = row.response
+            return answer
+        response = work()
+        values = {
+            "user_id": self.user.id,
+            "request_id": request_id,
+            "digest": digest,
+            "response": response,
+            "time": to_micros(self.now),
+        }
+        self._connection.execute(insert(requests), values)
+        return response
+
+    def counts(self) -> tuple[int, int, int]:
+        """How many agents, variables (not deleted) and messages the user has."""
+        mine = agents.c.user_id == self.user.id
+        of_agents = select(func.count()).select_from(agents).where(mine)
+        of_variables = (
+            select(func.count())
+            .select_from(variables)
+            .join(spaces, variables.c.space_id == spaces.c.id)
+            .where(spaces.c.user_id == self.user.id, variables.c.deleted.is_(False))
+        )
+        of_messages = (
+            select(func.count())
+            .select_from(messages)
+            .join(agents, messages.c.agent_id == agents.c.id)
+            .where(mine)
+        )
+        counted = [
+            self._connection.execute(each).scalar_one() for each in (of_agents, of_variables, of_messages)
+        ]
+        return counted[0], counted[1], counted[2]
+
+
+def digest_of(method: str, content: bytes) -> bytes:
+    """What `Transaction.once` compares two requests by."""
+    return blake2b(method.encode() + b"\0" + content, digest_size=16).digest()
