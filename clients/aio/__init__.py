@@ -1,0 +1,13 @@
+"""The client library, async: `async with await rlmd.aio.connect() as client: ...`.
+
+The library is written here; `scripts/unasync.py` makes `rlmd.clients.sync` from it.
+"""
+
+from .admin import Admin
+from .agents import Agent
+from .client import Client, connect
+from .log import Log
+from .memory import Memory
+from .runs import Run
+
+__all__ = ["Admin", "Agent", "Client", "Log", "Memory", "Run", "connect"]

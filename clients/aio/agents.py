@@ -1,0 +1,166 @@
+"""An agent: its memory, its log, its runs, and talking with it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection
+
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from rlmd.clients import decode
+from rlmd.clients.records import AgentInfo, Limits, RunInfo, RunState
+from rlmd.clients.updates import Ended, Reply, Said, Update
+from rlmd.clients.values import check_text
+from rlmd.errors import Cancelled, ModelError
+from rlmd.proto.rlmd.v1 import agents_pb2, channels_pb2, runs_pb2
+from rlmd.proto.rlmd.v1.agents_pb2_grpc import AgentsStub
+from rlmd.proto.rlmd.v1.channels_pb2_grpc import ChannelsStub
+from rlmd.proto.rlmd.v1.runs_pb2_grpc import RunsStub
+
+from .connection import Connection, request_id
+from .log import Log
+from .memory import Memory
+from .runs import Run, follow
+
+
+class Agent:
+    """A handle on one agent. Holds nothing but its name: making one asks the daemon nothing."""
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        self._connection = connection
+        self._agents = AgentsStub(connection.channel)
+        self.name = name
+        self.memory = Memory(connection, name)
+        self.log = Log(connection, name)
+        self._resource = f"agents/{check_text(name, 'agent')}"
+
+    def __repr__(self) -> str:
+        return f"Agent({self.name!r})"
+
+    async def get(self) -> AgentInfo:
+        """What the agent is.
+
+        Raises:
+            NotFound: there is no such agent.
+        """
+        request = agents_pb2.GetAgentRequest(name=self._resource)
+        return decode.agent(await self._connection.call(self._agents.GetAgent, request))
+
+    async def update(
+        self,
+        *,
+        instructions: str | None = None,
+        model: str | None = None,
+        sub_model: str | None = None,
+        limits: Limits | None = None,
+    ) -> AgentInfo:
+        """Change what is given. Empty texts, and None in `limits`, mean the daemon's defaults."""
+        given = {"instructions": instructions, "model": model, "sub_model": sub_model, "limits": limits}
+        mask = FieldMask(paths=[name for name, value in given.items() if value is not None])
+        agent = agents_pb2.Agent(
+            name=self._resource,
+            instructions=check_text(instructions or "", "instructions"),
+            model=check_text(model or "", "model"),
+            sub_model=check_text(sub_model or "", "sub_model"),
+            limits=to_limits(limits),
+        )
+        request = agents_pb2.UpdateAgentRequest(agent=agent, update_mask=mask, request_id=request_id())
+        return decode.agent(await self._connection.call(self._agents.UpdateAgent, request))
+
+    async def delete(self, *, force: bool = False) -> None:
+        """Delete the agent with its memory, log and runs.
+
+        Raises:
+            PreconditionFailed: it has active runs, and `force` is not set.
+        """
+        request = agents_pb2.DeleteAgentRequest(name=self._resource, force=force, request_id=request_id())
+        await self._connection.call(self._agents.DeleteAgent, request)
+
+    async def chat(
+        self, text: str, channel: str = "chat", on_update: Callable[[Update], None] | None = None
+    ) -> Reply:
+        """Say something and wait for the answer, however long that takes.
+
+        Args:
+            on_update: Called with everything that happens meanwhile.
+
+        Raises:
+            ModelError: the run failed before the agent had said anything; its reason says why.
+            Cancelled: the run was cancelled before the agent had said anything.
+        """
+        said: list[str] = []
+        last: Update | None = None
+        async for last in self.stream(text, channel):
+            if on_update is not None:
+                on_update(last)
+            if isinstance(last, Said):
+                said.append(last.text)
+        assert isinstance(last, Ended)
+        if not said and last.state is not RunState.DONE:
+            kind = Cancelled if last.state is RunState.CANCELLED else ModelError
+            raise kind(
+                last.reason or f"The run was {last.state}.",
+                remedy=f"See `rlmd run show {self.name}/{last.run}`.",
+            )
+        return Reply(text="\n\n".join(said), run=last.run, state=last.state, result=last.result)
+
+    async def stream(self, text: str, channel: str = "chat") -> AsyncIterator[Update]:
+        """Say something and follow what the agent does about it, until its run has ended.
+
+        Goes on over a restart of the daemon; nothing is said twice and no update is lost.
+        """
+        async for update in follow(self._connection, self._saying(text, channel), "", 0):
+            yield update
+
+    async def send(self, text: str, channel: str = "chat") -> Run:
+        """Say something without waiting: returns as soon as it is on disk, with the run that it began."""
+        channels = ChannelsStub(self._connection.channel)
+        sent = await self._connection.call(channels.Send, self._saying(text, channel))
+        return self.run(decode.last(sent.run))
+
+    def run(self, id: str | int) -> Run:
+        """A handle on a run of this agent, by its id."""
+        return Run(self._connection, self.name, str(id))
+
+    async def runs(
+        self, *, states: Collection[RunState] = (), children: bool = False, n: int | None = None
+    ) -> list[RunInfo]:
+        """The runs of this agent, newest first, without their steps.
+
+        Args:
+            states: Only runs in one of these states; empty means all.
+            children: Whether runs that other runs began by `rlm` are listed too.
+            n: How many at most; None means all.
+        """
+        request = runs_pb2.ListRunsRequest(
+            parent=self._resource,
+            page_size=min(n or 1000, 1000),
+            states=[decode.STATES[state] for state in states],
+            show_children=children,
+        )
+        found: list[RunInfo] = []
+        stub = RunsStub(self._connection.channel)
+        async for message in self._connection.pages(stub.ListRuns, request, "runs"):
+            found.append(decode.run(message))
+            if len(found) == n:
+                break
+        return found
+
+    def _saying(self, text: str, channel: str) -> channels_pb2.SendRequest:
+        return channels_pb2.SendRequest(
+            agent=self._resource,
+            text=check_text(text, "text"),
+            channel=check_text(channel, "channel"),
+            request_id=request_id(),
+        )
+
+
+def to_limits(limits: Limits | None) -> agents_pb2.RunLimits | None:
+    """Limits as the contract has them: there 0 means the default, and a depth of none is -1."""
+    if limits is None:
+        return None
+    return agents_pb2.RunLimits(
+        steps=limits.steps or 0,
+        depth=-1 if limits.depth == 0 else limits.depth or 0,
+        seconds=limits.seconds or 0,
+        model_calls=limits.model_calls or 0,
+    )

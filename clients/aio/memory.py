@@ -1,0 +1,246 @@
+"""An agent's memory, with the names of the `memory` module that the agent itself programs with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+
+from rlmd.clients import decode
+from rlmd.clients.records import Hit, Kind, Match, Origin, Variable, Version
+from rlmd.clients.values import check_text, from_value, to_time, to_value
+from rlmd.errors import InvalidInput, NotFound
+from rlmd.proto.rlmd.v1 import memory_pb2 as pb
+from rlmd.proto.rlmd.v1.memory_pb2_grpc import MemoryStub
+
+from .connection import Connection, request_id
+
+When = datetime | str | None
+"""A time; a text is ISO 8601, in the machine's zone if it names none."""
+
+
+class Memory:
+    """The variables of one space.
+
+    All methods raise `InvalidInput` for what cannot be, and `Unavailable` when no daemon answers.
+    """
+
+    def __init__(self, connection: Connection, space: str) -> None:
+        self._connection = connection
+        self._stub = MemoryStub(connection.channel)
+        self.space = space
+        self._parent = f"spaces/{space}"
+
+    def __repr__(self) -> str:
+        return f"Memory({self.space!r})"
+
+    async def get(
+        self, name: str, default: Any = None, *, version: int | None = None, as_of: When = None
+    ) -> Any:
+        """The latest value, or an older one by version or time; `default` if there is no such variable.
+
+        Raises:
+            NotFound: there is no such version.
+            TooLarge: over 16 MiB; read it by `slice`.
+        """
+        try:
+            variable = await self.variable(name, version=version, as_of=as_of)
+        except NotFound:
+            if version is None:
+                return default
+            raise
+        return default if variable.version.kind is Kind.DELETED else variable.value
+
+    async def variable(self, name: str, *, version: int | None = None, as_of: When = None) -> Variable:
+        """The value with all that is known about it.
+
+        Raises:
+            NotFound: there is no such variable, or no such version.
+        """
+        if version is not None and version < 1:
+            raise InvalidInput(f"{version} is below 1.", field="version", remedy="Versions count from 1.")
+        request = pb.GetVariableRequest(
+            name=self._name(name), version=version or 0, as_of=to_time(as_of, "as_of")
+        )
+        return decode.variable(await self._connection.call(self._stub.GetVariable, request))
+
+    async def set(
+        self,
+        name: str,
+        value: Any,
+        *,
+        expect: int | None = None,
+        note: str = "",
+        source_time: When = None,
+        origin: Origin | None = None,
+    ) -> Version:
+        """Write a new version, which is on disk when this returns; creates the variable.
+
+        Args:
+            expect: Write only if this is the latest version (0: only if there is no such variable).
+            note: Why, for the history.
+            source_time: When what the value tells happened, if not now.
+            origin: Where it came from; None means from you.
+
+        Raises:
+            Conflict: the variable is at another version than `expect`.
+        """
+        request = pb.SetVariableRequest(
+            name=self._name(name),
+            value=to_value(value),
+            expect_version=expect,
+            note=check_text(note, "note"),
+            source_time=to_time(source_time, "source_time"),
+            origin=decode.ORIGINS[origin] if origin else pb.ORIGIN_UNSPECIFIED,
+            request_id=request_id(),
+        )
+        return decode.written(await self._connection.call(self._stub.SetVariable, request))
+
+    async def append(
+        self, name: str, value: Any, *, expect: int | None = None, note: str = "", source_time: When = None
+    ) -> Version:
+        """Add text to a text, bytes to bytes, or one item to a list, as a new version; creates the variable.
+
+        Raises:
+            Conflict: the variable is at another version than `expect`.
+        """
+        request = pb.AppendVariableRequest(
+            name=self._name(name),
+            value=to_value(value),
+            expect_version=expect,
+            note=check_text(note, "note"),
+            source_time=to_time(source_time, "source_time"),
+            request_id=request_id(),
+        )
+        return decode.written(await self._connection.call(self._stub.AppendVariable, request))
+
+    async def search(
+        self, query: str, k: int = 10, prefix: str = "", *, after: When = None, before: When = None
+    ) -> list[Hit]:
+        """The passages that fit best, by meaning and words; sees every write that was acknowledged before."""
+        request = pb.SearchRequest(
+            parent=self._parent,
+            query=check_text(query, "query"),
+            k=k,
+            prefix=check_text(prefix, "prefix"),
+            after=to_time(after, "after"),
+            before=to_time(before, "before"),
+        )
+        answer = await self._connection.call(self._stub.Search, request)
+        return [decode.hit(hit) for hit in answer.hits]
+
+    async def names(self, prefix: str = "") -> list[str]:
+        """The names of all variables that begin so, in their order."""
+        return [variable.name async for variable in self.variables(prefix)]
+
+    async def variables(self, prefix: str = "", *, deleted: bool = False) -> AsyncIterator[Variable]:
+        """All variables whose names begin so, in the order of their names, without values."""
+        request = pb.ListVariablesRequest(
+            parent=self._parent, prefix=check_text(prefix, "prefix"), page_size=1000, show_deleted=deleted
+        )
+        async for message in self._connection.pages(self._stub.ListVariables, request, "variables"):
+            yield decode.variable(message)
+
+    async def version(self, name: str) -> int:
+        """Number of the latest version; 0 if there is no such variable."""
+        request = pb.ListVersionsRequest(parent=self._name(name), page_size=1)
+        try:
+            page = await self._connection.call(self._stub.ListVersions, request)
+        except NotFound:
+            return 0
+        return page.versions[0].number if page.versions else 0
+
+    async def history(self, name: str) -> list[Version]:
+        """All versions, oldest first. Also of a deleted variable.
+
+        Raises:
+            NotFound: there never was such a variable.
+        """
+        request = pb.ListVersionsRequest(parent=self._name(name), page_size=1000)
+        pages = self._connection.pages(self._stub.ListVersions, request, "versions")
+        return [decode.version(message) async for message in pages][::-1]
+
+    async def diff(self, name: str, a: int, b: int) -> str:
+        """What changed from version `a` to version `b`, as a unified diff; empty if nothing.
+
+        0 as `b` means the latest version, 0 as `a` the one before `b`.
+        """
+        request = pb.DiffVersionsRequest(name=self._name(name), from_version=a, to_version=b)
+        return (await self._connection.call(self._stub.DiffVersions, request)).diff
+
+    async def revert(self, name: str, version: int, *, expect: int | None = None, note: str = "") -> Version:
+        """Make the value of an earlier version the latest, as a new version."""
+        request = pb.RevertVariableRequest(
+            name=self._name(name),
+            version=version,
+            expect_version=expect,
+            note=check_text(note, "note"),
+            request_id=request_id(),
+        )
+        return decode.written(await self._connection.call(self._stub.RevertVariable, request))
+
+    async def delete(self, name: str, *, expect: int | None = None, note: str = "") -> Version:
+        """Hide the variable, as a new version without a value; `undelete` brings it back.
+
+        Raises:
+            NotFound: there is no such variable.
+        """
+        request = pb.DeleteVariableRequest(
+            name=self._name(name),
+            expect_version=expect,
+            note=check_text(note, "note"),
+            request_id=request_id(),
+        )
+        return decode.written(await self._connection.call(self._stub.DeleteVariable, request))
+
+    async def undelete(self, name: str, *, note: str = "") -> Version:
+        """Bring a deleted variable back as it was, as a new version.
+
+        Raises:
+            PreconditionFailed: it is not deleted.
+        """
+        request = pb.UndeleteVariableRequest(
+            name=self._name(name), note=check_text(note, "note"), request_id=request_id()
+        )
+        return decode.written(await self._connection.call(self._stub.UndeleteVariable, request))
+
+    async def size(self, name: str) -> int:
+        """Characters of a text, bytes of bytes, items of a list or dict.
+
+        Raises:
+            NotFound: there is no such variable.
+            InvalidInput: it is a number, a boolean or None, which have no size.
+        """
+        try:
+            return (await self._slice(name, 0, 0)).length
+        except InvalidInput:
+            # Only text and bytes are cut in slices; of the rest, the daemon knows bytes, which say nothing.
+            value = await self.get(name)
+        if isinstance(value, list | dict):
+            return len(value)
+        remedy = "Sizes are of texts, bytes, lists and dicts."
+        raise InvalidInput(f"A {type(value).__name__} has no size.", field="name", remedy=remedy)
+
+    async def slice(self, name: str, start: int, end: int) -> Any:
+        """Characters of a text (or bytes) from `start` until before `end`, without loading the whole."""
+        return from_value((await self._slice(name, start, end)).value)
+
+    async def grep(self, pattern: str, prefix: str = "", k: int = 100) -> list[Match]:
+        """The first `k` lines that match a regular expression, in the order of names and lines."""
+        request = pb.GrepRequest(
+            parent=self._parent,
+            pattern=check_text(pattern, "pattern"),
+            prefix=check_text(prefix, "prefix"),
+            limit=k,
+        )
+        answer = await self._connection.call(self._stub.Grep, request)
+        return [decode.match(found) for found in answer.matches]
+
+    async def _slice(self, name: str, start: int, end: int) -> pb.ReadSliceResponse:
+        request = pb.ReadSliceRequest(name=self._name(name), start=start, end=end)
+        return await self._connection.call(self._stub.ReadSlice, request)
+
+    def _name(self, name: str) -> str:
+        if not isinstance(name, str):
+            raise InvalidInput(f"a {type(name).__name__} is not a name.", field="name", remedy="Give a text.")
+        return f"{self._parent}/variables/{check_text(name, 'name')}"

@@ -1,0 +1,115 @@
+"""Runs: look at one, follow it, stop it. Following goes on over a restart of the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import grpc
+
+from rlmd.clients import decode
+from rlmd.clients.errors import from_rpc
+from rlmd.clients.patience import Patience
+from rlmd.clients.records import RunInfo
+from rlmd.clients.updates import Ended, Update
+from rlmd.errors import Exhausted, InvalidInput, Unavailable
+from rlmd.proto.rlmd.v1 import channels_pb2, runs_pb2
+from rlmd.proto.rlmd.v1.channels_pb2_grpc import ChannelsStub
+from rlmd.proto.rlmd.v1.runs_pb2_grpc import RunsStub
+
+from .connection import Connection
+
+
+class Run:
+    """A handle on one run. Holds nothing but its name: making one asks the daemon nothing."""
+
+    def __init__(self, connection: Connection, agent: str, id: str) -> None:
+        self._connection = connection
+        self._runs = RunsStub(connection.channel)
+        self.agent = agent
+        self.id = id
+        self._name = f"agents/{agent}/runs/{id}"
+
+    def __repr__(self) -> str:
+        return f"Run({self._name!r})"
+
+    async def get(self) -> RunInfo:
+        """The run as it stands, with its steps and their calls.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        request = runs_pb2.GetRunRequest(name=self._name)
+        return decode.run(await self._connection.call(self._runs.GetRun, request))
+
+    async def watch(self, after: int = 0) -> AsyncIterator[Update]:
+        """What the run did after a sequence number, then what it does, until it has ended.
+
+        Each update that has a sequence number comes exactly once, also over a restart of the daemon.
+
+        Raises:
+            NotFound: there is no such run.
+            Unavailable: the daemon went away and did not come back within the timeout.
+        """
+        if after < 0:
+            raise InvalidInput(f"{after} is below 0.", field="after", remedy="Give a sequence number, or 0.")
+        async for update in follow(self._connection, None, self._name, after):
+            yield update
+
+    async def cancel(self, reason: str = "") -> RunInfo:
+        """Stop the run and its children. What it did is kept. No effect on one that has ended."""
+        request = runs_pb2.CancelRunRequest(name=self._name, reason=reason)
+        return decode.run(await self._connection.call(self._runs.CancelRun, request))
+
+    async def wait(self) -> RunInfo:
+        """The run when it has ended, however long that takes."""
+        async for update in self.watch():
+            if isinstance(update, Ended):
+                break
+        return await self.get()
+
+
+async def follow(
+    connection: Connection, say: channels_pb2.SendRequest | None, name: str, after: int
+) -> AsyncIterator[Update]:
+    """The updates of a run until it has ended, over any number of connections.
+
+    Args:
+        say: What begins the run; None if `name` is there already. Saying it again joins the run it began.
+    """
+    channels, runs = ChannelsStub(connection.channel), RunsStub(connection.channel)
+    patience: Patience | None = None
+    while True:
+        began = time.monotonic()
+        watch = runs_pb2.WatchRunRequest(name=name, after_sequence=after)
+        stream = (
+            channels.Chat(say, metadata=connection.metadata)
+            if say is not None and not name
+            else runs.WatchRun(watch, metadata=connection.metadata)
+        )
+        cause: grpc.RpcError | None = None
+        try:
+            async for message in stream:
+                patience, name = None, message.run or name
+                if 0 < message.sequence <= after:
+                    continue
+                after = message.sequence or after
+                update = decode.update(message)
+                if update is not None:
+                    yield update
+                if isinstance(update, Ended):
+                    return
+        except grpc.RpcError as exc:
+            cause = exc
+        finally:
+            stream.cancel()
+        # A stream that simply stops was let go by a daemon that shuts down; one that is exhausted, because
+        # we were slow. In both cases the rest comes from the next. A stream that stood longer than our
+        # patience was connected, even if nothing happened on it.
+        error = from_rpc(cause, connection.address.place) if cause else Unavailable("The stream ended early.")
+        if patience is None or time.monotonic() - began > connection.timeout:
+            patience = Patience(connection.timeout)
+        if not isinstance(error, Unavailable | Exhausted) or not patience.can_wait:
+            raise error from cause
+        await asyncio.sleep(patience.next_delay())

@@ -1,0 +1,307 @@
+"""Messages of the contract as the client's records. Nothing else reads them field by field."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any, Protocol
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from rlmd.proto.rlmd.v1 import admin_pb2, agents_pb2, channels_pb2, memory_pb2, runs_pb2
+
+from . import updates as up
+from .records import (
+    AgentInfo,
+    Author,
+    Call,
+    Hit,
+    Kind,
+    Limits,
+    Match,
+    Message,
+    Origin,
+    RunInfo,
+    RunState,
+    Status,
+    Step,
+    Token,
+    Usage,
+    User,
+    Variable,
+    Version,
+)
+from .values import from_time, from_value
+
+_KINDS = {
+    memory_pb2.VALUE_KIND_JSON: Kind.JSON,
+    memory_pb2.VALUE_KIND_TEXT: Kind.TEXT,
+    memory_pb2.VALUE_KIND_BYTES: Kind.BYTES,
+    memory_pb2.VALUE_KIND_DELETED: Kind.DELETED,
+}
+_ORIGINS = {
+    memory_pb2.ORIGIN_EXTERNAL: Origin.EXTERNAL,
+    memory_pb2.ORIGIN_AGENT: Origin.AGENT,
+    memory_pb2.ORIGIN_OWNER: Origin.OWNER,
+}
+_STATES = {
+    runs_pb2.RUN_STATE_QUEUED: RunState.QUEUED,
+    runs_pb2.RUN_STATE_RUNNING: RunState.RUNNING,
+    runs_pb2.RUN_STATE_WAITING: RunState.WAITING,
+    runs_pb2.RUN_STATE_DONE: RunState.DONE,
+    runs_pb2.RUN_STATE_FAILED: RunState.FAILED,
+    runs_pb2.RUN_STATE_CANCELLED: RunState.CANCELLED,
+}
+STATES = {state: number for number, state in _STATES.items()}
+"""States as the contract numbers them."""
+ORIGINS = {origin: number for number, origin in _ORIGINS.items()}
+"""Origins as the contract numbers them."""
+
+
+class _HasField(Protocol):
+    def HasField(self, name: Any, /) -> bool: ...
+
+
+def last(resource: str) -> str:
+    """The last id of a resource name: `bob` of `users/bob`."""
+    return resource.rpartition("/")[2]
+
+
+def own_name(resource: str) -> str:
+    """A variable's own name: `people/bob` of `spaces/main/variables/people/bob`."""
+    return resource.partition("/variables/")[2]
+
+
+def _agent(resource: str) -> str:
+    """`main` of `agents/main/runs/1`."""
+    return resource.split("/", 2)[1] if resource else ""
+
+
+def _time(message: _HasField, name: str) -> datetime | None:
+    stamp: Timestamp = getattr(message, name)
+    return from_time(stamp) if message.HasField(name) else None
+
+
+def _json(text: str) -> Any:
+    return json.loads(text) if text else None
+
+
+def author(message: memory_pb2.Author) -> Author:
+    run = message.run
+    return Author(user=message.user, agent=_agent(run), run=last(run), step=message.step, call=message.call)
+
+
+def version(message: memory_pb2.Version) -> Version:
+    return _version(message, message.number)
+
+
+def written(message: memory_pb2.Variable) -> Version:
+    """The version that a variable is shown at."""
+    return _version(message, message.version)
+
+
+def _version(message: memory_pb2.Version | memory_pb2.Variable, number: int) -> Version:
+    return Version(
+        number=number,
+        kind=_KINDS[message.kind],
+        size=message.size_bytes,
+        time=from_time(message.write_time),
+        source_time=_time(message, "source_time"),
+        author=author(message.author),
+        origin=_ORIGINS.get(message.origin, Origin.OWNER),
+        note=message.note,
+    )
+
+
+def variable(message: memory_pb2.Variable) -> Variable:
+    return Variable(
+        name=own_name(message.name),
+        version=written(message),
+        characters=message.characters,
+        value=from_value(message.value),
+    )
+
+
+def hit(message: memory_pb2.Hit) -> Hit:
+    return Hit(
+        name=own_name(message.name),
+        version=message.version,
+        text=message.text,
+        start=message.start,
+        score=message.score,
+        time=from_time(message.time),
+        origin=_ORIGINS.get(message.origin, Origin.OWNER),
+    )
+
+
+def match(message: memory_pb2.GrepMatch) -> Match:
+    return Match(
+        name=own_name(message.name),
+        line=message.line,
+        start=message.start,
+        text=message.text,
+        version=message.version,
+    )
+
+
+def message(message: channels_pb2.Message, score: float | None = None) -> Message:
+    return Message(
+        id=int(last(message.name)),
+        agent=_agent(message.name),
+        channel=message.channel,
+        sender=message.sender,
+        text=message.text,
+        time=from_time(message.time),
+        origin=_ORIGINS.get(message.origin, Origin.OWNER),
+        from_agent=message.from_agent,
+        run=last(message.run),
+        score=score,
+    )
+
+
+def agent(message: agents_pb2.Agent) -> AgentInfo:
+    limits = message.limits
+    return AgentInfo(
+        name=last(message.name),
+        instructions=message.instructions,
+        model=message.model,
+        sub_model=message.sub_model,
+        space=last(message.space),
+        limits=Limits(
+            steps=limits.steps or None,
+            depth=max(limits.depth, 0) if limits.depth else None,
+            seconds=limits.seconds or None,
+            model_calls=limits.model_calls or None,
+        ),
+        create_time=from_time(message.create_time),
+        update_time=from_time(message.update_time),
+    )
+
+
+def usage(message: runs_pb2.UsageTotals, group: str = "") -> Usage:
+    return Usage(
+        input_tokens=message.input_tokens,
+        output_tokens=message.output_tokens,
+        cached_tokens=message.cached_tokens,
+        model_calls=message.model_calls,
+        estimated=message.estimated,
+        group=group,
+    )
+
+
+def call(message: runs_pb2.Call) -> Call:
+    return Call(
+        number=message.number,
+        function=message.function,
+        arguments=message.arguments_json,
+        result=message.result_json,
+        error=message.error,
+        settled=message.settled,
+    )
+
+
+def step(message: runs_pb2.Step) -> Step:
+    return Step(
+        number=message.number,
+        reply=message.reply,
+        code=message.code,
+        observation=message.observation,
+        calls=tuple(map(call, message.calls)),
+        model=message.model,
+        usage=usage(message.usage),
+        note=message.note,
+        start_time=_time(message, "start_time"),
+        end_time=_time(message, "end_time"),
+    )
+
+
+def run(message: runs_pb2.Run) -> RunInfo:
+    return RunInfo(
+        id=last(message.name),
+        agent=_agent(message.name),
+        state=_STATES[message.state],
+        reason=message.reason,
+        event_kind=message.event_kind,
+        event_text=message.event_text,
+        channel=message.channel,
+        parent=last(message.parent),
+        depth=message.depth,
+        step_count=message.step_count,
+        call_count=message.call_count,
+        result=_json(message.result_json),
+        usage=usage(message.usage),
+        create_time=from_time(message.create_time),
+        start_time=_time(message, "start_time"),
+        end_time=_time(message, "end_time"),
+        steps=tuple(map(step, message.steps)),
+    )
+
+
+def update(message: runs_pb2.RunUpdate) -> up.Update | None:
+    """An update; None for a kind that this client does not know yet."""
+    base: dict[str, Any] = {
+        "run": last(message.run),
+        "sequence": message.sequence,
+        "time": from_time(message.time),
+    }
+    match message.WhichOneof("update"):
+        case "started":
+            return up.Started(**base, model=message.started.model)
+        case "restarted":
+            return up.Restarted(**base, reason=message.restarted.reason)
+        case "text_delta":
+            return up.Writing(**base, step=message.text_delta.step, text=message.text_delta.text)
+        case "step":
+            return up.Stepped(**base, step=step(message.step))
+        case "call":
+            return up.Called(**base, call=call(message.call))
+        case "settled":
+            return up.Settled(**base, call=call(message.settled))
+        case "reply":
+            number = last(message.reply.message)
+            return up.Said(**base, message=int(number or 0), text=message.reply.text)
+        case "observation":
+            return up.Observed(**base, step=message.observation.step, text=message.observation.text)
+        case "ended":
+            ended = message.ended
+            result = _json(ended.result_json)
+            return up.Ended(**base, state=_STATES[ended.state], reason=ended.reason, result=result)
+    return None
+
+
+def token(message: admin_pb2.Token) -> Token:
+    return Token(
+        name=message.name,
+        label=message.label,
+        create_time=from_time(message.create_time),
+        expire_time=_time(message, "expire_time"),
+        revoke_time=_time(message, "revoke_time"),
+    )
+
+
+def user(message: admin_pb2.User) -> User:
+    return User(
+        name=last(message.name),
+        administrator=message.administrator,
+        create_time=from_time(message.create_time),
+    )
+
+
+def status(message: admin_pb2.Status) -> Status:
+    return Status(
+        version=message.version,
+        pid=message.pid,
+        data=message.data,
+        addresses=tuple(message.addresses),
+        model=message.model,
+        model_name=message.model_name,
+        embedder=message.embedder,
+        index=message.index.state,
+        index_pending=message.index.pending,
+        index_detail=message.index.detail,
+        start_time=from_time(message.start_time),
+        agents=message.agents,
+        variables=message.variables,
+        messages=message.messages,
+        active_runs=message.active_runs,
+    )

@@ -1,0 +1,282 @@
+"""What the client gives out: frozen records, the same for the sync and the async face.
+
+Times are aware datetimes in UTC. Names are short (`people/bob`, `main`), not resource names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Self
+
+
+class Kind(StrEnum):
+    """Kinds of value. A `str` is text, `bytes` are bytes, everything else is JSON data."""
+
+    JSON = "json"
+    TEXT = "text"
+    BYTES = "bytes"
+    DELETED = "deleted"
+
+
+class Origin(StrEnum):
+    """Where content came from first."""
+
+    EXTERNAL = "external"
+    AGENT = "agent"
+    OWNER = "owner"
+
+
+class RunState(StrEnum):
+    """States of a run."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over."""
+        return self in (RunState.DONE, RunState.FAILED, RunState.CANCELLED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Author:
+    """Who wrote a version: a user by hand, or a call of a run of theirs."""
+
+    user: str
+    agent: str = ""
+    run: str = ""
+    """Empty if no run wrote it."""
+    step: int = 0
+    call: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Version(int):
+    """A version of a variable: an `int`, its number, that knows when, by whom and why it was written."""
+
+    number: int
+    kind: Kind
+    size: int
+    """Bytes."""
+    time: datetime
+    """When it was written."""
+    source_time: datetime | None
+    """When what it tells happened, if the writer said so."""
+    author: Author
+    origin: Origin
+    note: str
+
+    def __new__(cls, *, number: int, **_: object) -> Self:
+        return super().__new__(cls, number)
+
+    def __str__(self) -> str:
+        return str(self.number)
+
+    def __getnewargs_ex__(self) -> tuple[tuple[()], dict[str, int]]:
+        return (), {"number": self.number}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variable:
+    """A variable at one of its versions."""
+
+    name: str
+    version: Version
+    characters: int
+    """Length of a text, else 0."""
+    value: Any = None
+    """None in lists and for deleted variables."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hit:
+    """A passage that a search found."""
+
+    name: str
+    version: int
+    text: str
+    start: int
+    """Character of the variable's text at which the passage starts, from 0."""
+    score: float
+    """From 0 to 1, comparable within one search."""
+    time: datetime
+    """When what it tells happened if that is known, else when it was written."""
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """A line that a pattern matched."""
+
+    name: str
+    line: int
+    """From 1."""
+    start: int
+    """Character of the text at which the match starts, from 0."""
+    text: str
+    version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """Something said, by whom, on which channel."""
+
+    id: int
+    agent: str
+    channel: str
+    sender: str
+    text: str
+    time: datetime
+    origin: Origin
+    from_agent: bool
+    run: str
+    """The run that it woke or that said it; empty if none."""
+    score: float | None = None
+    """How well it fits, 0 to 1; only in the results of a search."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one run may use. None means the daemon's default."""
+
+    steps: int | None = None
+    depth: int | None = None
+    """Levels of `rlm` below a run."""
+    seconds: int | None = None
+    model_calls: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentInfo:
+    """What an agent is."""
+
+    name: str
+    instructions: str
+    model: str
+    """Empty means the daemon's."""
+    sub_model: str
+    space: str
+    limits: Limits
+    create_time: datetime
+    update_time: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """Tokens and model calls, summed."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    model_calls: int = 0
+    estimated: bool = False
+    """Whether some of it is an estimate, because the provider gave no count."""
+    group: str = ""
+    """What it is the sum of, in the results of `usage`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One crossing of the sandbox's border."""
+
+    number: int
+    function: str
+    arguments: str
+    """JSON text: {"args": [...], "kwargs": {...}}; cut to 10,000 characters."""
+    result: str
+    """JSON text, cut to 10,000 characters; empty if there is none."""
+    error: str
+    settled: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One turn of a run: the model wrote, the REPL ran, the observation went back."""
+
+    number: int
+    reply: str
+    code: str
+    observation: str
+    calls: Sequence[Call]
+    model: str
+    usage: Usage
+    note: str
+    start_time: datetime | None
+    end_time: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInfo:
+    """What an agent did, or does, about one event."""
+
+    id: str
+    agent: str
+    state: RunState
+    reason: str
+    """Why it failed or was cancelled; empty otherwise."""
+    event_kind: str
+    event_text: str
+    channel: str
+    parent: str
+    """The run that called `rlm`, if this is a child."""
+    depth: int
+    step_count: int
+    call_count: int
+    result: Any
+    """What `done(value)` gave."""
+    usage: Usage
+    create_time: datetime
+    start_time: datetime | None
+    end_time: datetime | None
+    steps: Sequence[Step] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """A right to call, without its secret."""
+
+    name: str
+    """`users/{user}/tokens/{token}`."""
+    label: str
+    create_time: datetime
+    expire_time: datetime | None
+    revoke_time: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """An account."""
+
+    name: str
+    administrator: bool
+    create_time: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """What the daemon is at this moment."""
+
+    version: str
+    pid: int
+    data: str
+    addresses: Sequence[str]
+    model: str
+    """One line for people."""
+    model_name: str
+    embedder: str
+    index: str
+    """`ready`, `rebuilding` or `unavailable`."""
+    index_pending: int
+    index_detail: str
+    start_time: datetime
+    agents: int
+    variables: int
+    messages: int
+    active_runs: int

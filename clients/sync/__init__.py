@@ -1,0 +1,14 @@
+# Generated from clients/aio/__init__.py by scripts/unasync.py. Do not edit.
+"""The client library: `with rlmd.connect() as client: ...`.
+
+Made from `rlmd.clients.aio` by `scripts/unasync.py`.
+"""
+
+from .admin import Admin
+from .agents import Agent
+from .client import Client, connect
+from .log import Log
+from .memory import Memory
+from .runs import Run
+
+__all__ = ["Admin", "Agent", "Client", "Log", "Memory", "Run", "connect"]

@@ -1,0 +1,105 @@
+"""What a run tells while it works: one typed record a kind of update.
+
+`sequence` is the place in the run's journal, from 1, without gaps; 0 for `Writing`, which is not kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from .records import Call, RunState, Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Update:
+    run: str
+    sequence: int
+    time: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started(_Update):
+    """The run has started."""
+
+    model: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restarted(_Update):
+    """The daemon had stopped under the run; it was started again from its beginning."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Writing(_Update):
+    """The model is writing: the next piece of its reply, which will be this step."""
+
+    step: int
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stepped(_Update):
+    """The model has written a step, whose code runs now. Without observation and calls."""
+
+    step: Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Called(_Update):
+    """A call was made; it may have settled in one."""
+
+    call: Call
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled(_Update):
+    """A call that was made earlier has settled."""
+
+    call: Call
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said(_Update):
+    """The agent says something to the person."""
+
+    message: int
+    """Number of the message in the log."""
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed(_Update):
+    """A step is over: what the model is shown of its outcome."""
+
+    step: int
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended(_Update):
+    """The run has ended; the last update."""
+
+    state: RunState
+    reason: str
+    result: Any
+
+
+Update = Started | Restarted | Writing | Stepped | Called | Settled | Said | Observed | Ended
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """What an agent answered. As text (`str(reply)`) it is what it said, in one piece."""
+
+    text: str
+    run: str
+    state: RunState
+    result: Any = None
+    """What `done(value)` gave."""
+
+    def __str__(self) -> str:
+        return self.text
