@@ -15,6 +15,7 @@ import inspect
 import re
 from collections.abc import Sequence
 
+from . import builtin_language as language
 from . import builtin_programs as programs
 from .answer import mend
 from .api import Message, OnText, Reply, Request, Usage
@@ -25,7 +26,8 @@ MODEL = "builtin"
 
 _OPEN = re.compile(r"^<event\b[^\n]*>[ \t]*\n", re.MULTILINE)
 _CLOSE = re.compile(r"\n</event>[ \t]*$", re.MULTILINE)
-_SUB_CALL = re.compile(r"\bsub-?(call|model)\b", re.IGNORECASE)
+_SUB_CALL = re.compile(r"\bsub-?(?:call|model)\b", re.IGNORECASE)
+_CHILD = re.compile(r"^<event\b[^\n>]*\brlm\b", re.MULTILINE)
 
 
 class BuiltinModel:
@@ -49,7 +51,10 @@ class BuiltinModel:
 
 
 def answer(messages: Sequence[Message]) -> str:
-    """What the rules say to these messages: a program in a fence, or plain text to a sub-call."""
+    """What the rules say to these messages: a program in a fence, or plain text to a sub-call.
+
+    A sub-call (`llm`) is a request without an event; a child run (`rlm`) has an event whose line says `rlm`.
+    """
     system = "\n".join(message.text for message in messages if message.role == "system")
     asked = [message.text for message in messages if message.role == "user"]
     event = event_text(asked[0]) if asked else ""
@@ -60,6 +65,8 @@ def answer(messages: Sequence[Message]) -> str:
     event = mend(event).strip()
     step = own_step(event)
     if all(message.role != "assistant" for message in messages):
+        if _CHILD.search(asked[0]):
+            return programs.fenced(programs.extract(language.stems(event)))
         return programs.fenced(step if step is not None else program_for(event))
     observation = _without_header(mend(asked[-1]))
     if step is not None:

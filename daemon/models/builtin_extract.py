@@ -15,10 +15,10 @@ _TEXT_CHARS = 200_000
 def extract(prompt: str) -> str:
     """An honest answer to a sub-call: quotations, marked as such, or that there is nothing to quote."""
     task, text = _split(prompt)
-    wanted = {language.stem(word) for word in language.words(task)}
+    wanted = set(language.stems(task))
     looked = text[:_TEXT_CHARS]
     candidates = [s.strip() for s in re.split(r"(?<=[.!?])\s+|\n+", looked) if s.strip()]
-    scored = [(len(wanted & {language.stem(w) for w in language.words(s)}), s) for s in candidates]
+    scored = [(len(wanted & set(language.stems(s))), s) for s in candidates]
     best = sorted((item for item in scored if item[0]), key=lambda item: -item[0])[:_MOST]
     unread = f"\n({len(text) - len(looked)} characters were not read.)" if len(looked) < len(text) else ""
     if not best:

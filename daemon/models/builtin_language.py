@@ -16,7 +16,7 @@ _VERBS = (
     r"|moved|moves|plays?|stud(?:y|ies|ied)|speaks?|met|married|bought|sold|went|goes|got|gets|starts?|started"
     r"|left|leaves|became|costs?|means|ends?|eats?|drinks?|drives?|comes?|came|said|says|told|called|runs?|takes?"
 )
-_RELATION = re.compile(r"^(?:my|our)\s+[\w-]+\s+(?P<subject>[^\W\d_a-z][\w-]*)\b(?!['’]s\s+\w+['’]s)")
+_RELATION = re.compile(r"^(?:[Mm]y|[Oo]ur)\s+[\w-]+\s+(?P<subject>[^\W\d_a-z][\w-]*)\b(?!['’]s\s+\w+['’]s)")
 _MINE = re.compile(r"^(?:i|my|mine|we|our|i['’](?:m|ve|d|ll))\b", re.IGNORECASE)
 _POSSESSIVE = re.compile(r"^(?P<subject>[^,;:'’]{1,60}?)['’]s\s+\w")
 _PLAIN = re.compile(rf"^(?P<subject>[^,;:]{{1,60}}?)\s+(?:{_VERBS})\b", re.IGNORECASE)
@@ -28,11 +28,12 @@ _PRONOUNS = frozenset(
 _STOP = frozenset(
     re.findall(
         r"\w+",
-        "a about again all also am an and any are as ask at be been but by can could did do does for "
-        "from had has have how i if in into is it its know let like me mention mentioned mine my no "
-        "not of off on or our out please put recall remember said say so some talk tell that the "
-        "their them then there these they thing things this those to told too up was we were what "
-        "whats when where which who whom whose why will with would you your ",
+        "a about again all also am an and any are as ask at be been but by can could did do does "
+        "for from had has have how i if in into is it its know let many may me mention mentioned "
+        "mine much must my no not of off on or our out please put recall remember said say so shall "
+        "should some talk tell that the their them then there these they thing things this those to "
+        "told too up was we were what whats when where which who whom whose why will with would you "
+        "your ",
     )
 )
 _ENDINGS = ("ing", "ies", "es", "ed", "s", "e", "y")
@@ -76,6 +77,11 @@ def words(text: str) -> list[str]:
     """The words of a text that matter, in lower case, each once."""
     bare = re.sub(r"['’]s\b", "", text.lower())
     return list(dict.fromkeys(word for word in re.findall(r"\w+", bare) if word not in _STOP))
+
+
+def stems(text: str) -> list[str]:
+    """The stems of the words that matter, each once."""
+    return list(dict.fromkeys(stem(word) for word in words(text)))
 
 
 def stem(word: str) -> str:

@@ -77,7 +77,7 @@ keep(name, before)
 
 
 def correct(statement: Statement, words: Sequence[str]) -> str:
-    """Put a statement in the place of the one that it resembles most; of equals, the latest."""
+    """Put a statement in the place of the one that shares most of the words; of equals, the latest."""
     entry = _ENTRY.format(said=statement.said)
     return _program(
         _KEEP,
@@ -87,8 +87,8 @@ def correct(statement: Statement, words: Sequence[str]) -> str:
 facts = memory.get(name) or []
 before = version(name)
 entry = {entry}
-if facts:
-    scores = [fits(fact["said"]) for fact in facts]
+scores = [fits(fact["said"]) for fact in facts]
+if any(scores):
     at = max([i for i in range(len(facts)) if scores[i] == max(scores)])
     old = facts[at]["said"]
     note = f"corrected by {{event.sender}}; was: {{old[:200]}}"
@@ -96,7 +96,7 @@ if facts:
     reply(f'Corrected under {{name}}: "{{entry["said"]}}" in place of "{{old}}", which stays in its history.')
 else:
     memory.append(name, entry)
-    reply(f'I had nothing to correct there. Noted under {{name}}: "{{entry["said"]}}"')
+    reply(f'Noted under {{name}}: "{{entry["said"]}}". I had nothing that it corrects.')
 keep(name, before)
 done()
 """,
@@ -170,52 +170,70 @@ done()
 """.strip()
 
 
-def answer(question: str, words: Sequence[str], names: Sequence[str], musts: Sequence[str]) -> str:
-    """Quote what was said, from memory and the log: best first, newest first, at most three.
+# How questions and commands begin, which are in the log too but tell nothing.
+_ASKED = (
+    r"(?i)\W*(/|what|where|who|when|which|why|how|is|are|was|were|do|does|did|has|have|can|could|tell me"
+    r"|search|find|look for|forget|show|list|history|undo)\b"
+)
 
-    What the log has and memory has had too, at any version, is left to memory: it may have been corrected.
+
+def answer(
+    question: str, words: Sequence[str], names: Sequence[str], musts: Sequence[str], first: str
+) -> str:
+    """Quote what was said, best first, newest first, at most three: from memory, or else from the log.
+
+    What the log has and memory has had too, at any version, is left to memory: it may have been corrected or
+    forgotten. The variables in `names` are looked at in any case; facts of the one named `first` go first.
     """
     return _program(
         f"question = {question!r}\nwords = {list(words)!r}\nmusts = {list(musts)!r}",
         _FITS,
         f"""
-def versions(name):
-    try:
-        return [memory.get(name, version=v.version) for v in memory.history(name)[-20:]]
-    except Exception:
-        return []
-
 found, known, seen = [], [], []
+
+def find(at, by, text, where):
+    if all([must in (text + where).lower() for must in musts]):
+        score, at = fits(text + " " + where), at[:16].replace("T", " ")
+        found.append((score, where == {first!r}, at, by, text, where))
+
+def earlier(name):
+    said = []
+    for version in range(max(1, memory.version(name) - 20), memory.version(name) + 1):
+        try:
+            said += [fact["said"] for fact in memory.get(name, version=version) or []]
+        except Exception:
+            continue
+    return said
+
 hits = memory.search(question, k=10)
 for name in dict.fromkeys({list(names)!r} + [hit.name for hit in hits]):
     if name.startswith({FACTS!r}):
         for fact in memory.get(name) or []:
-            found.append((fits(fact["said"] + " " + name), fact["at"], fact["by"], fact["said"], name))
-        for value in versions(name):
-            known += [fact["said"] for fact in value or []]
+            find(fact["at"], fact["by"], fact["said"], name)
+        known += earlier(name)
 for hit in hits:
     if not hit.name.startswith(({FACTS!r}, "builtin/")):
-        found.append((fits(hit.text + " " + hit.name), hit.time.isoformat(), "", hit.text, hit.name))
-for m in log.search(question, k=20):
-    told = any([said in m.text for said in known])
-    command = m.text.lower().startswith(("/", "forget ", "show ", "undo", "list"))
-    mine = getattr(m, "from_agent", False) or m.text == event.text
-    if not (told or command or mine or m.text.endswith("?")):
-        found.append((fits(m.text), m.time.isoformat(), m.sender, m.text, "log"))
+        find(hit.time.isoformat(), "", hit.text, hit.name)
+
+if not [f for f in found if f[0] == len(words)]:
+    for m in log.search(question, k=20):
+        asked = m.text.endswith("?") or re.match({_ASKED!r}, m.text) or m.text == event.text
+        mine = [mark for mark in ({FACTS!r}, "`", ", log)") if mark in m.text]
+        if not (asked or mine or [said for said in known if said in m.text]):
+            find(m.time.isoformat(), m.sender, m.text, "log")
 """,
         """
-found = [f for f in found if all([must in (f[3] + f[4]).lower() for must in musts])]
-found.sort(key=lambda f: (f[0], f[1]), reverse=True)
-best = found[0][0] if found else 0
-if best == 0 or best * 2 < len(words):
+found.sort(key=lambda f: f[:3], reverse=True)
+best = found[0][:2] if found else (0, False)
+if best[0] == 0 or best[0] * 2 < len(words):
     reply("I found nothing about that, neither in memory nor in the log.")
     done()
-lines = [] if best == len(words) else ["Nothing says exactly that. The nearest that I have:"]
-for score, at, by, text, where in found:
-    if score == best and text not in seen and len(seen) < 3:
+lines = [] if best[0] == len(words) else ["Nothing says exactly that. The nearest that I have:"]
+for score, first, at, by, text, where in found:
+    if (score, first) == best and text not in seen and len(seen) < 3:
         seen.append(text)
         who = f"{by}, " if by else ""
-        lines.append(f'"{text[:300]}" ({who}{at[:16].replace("T", " ")}, {where})')
+        lines.append(f'"{text[:300]}" ({who}{at}, {where})')
 reply("\\n".join(lines))
 done()
 """,
@@ -236,7 +254,7 @@ for name in names[:30]:
     lines.append(f"{{name}}: {{last[:80]}}")
 if len(names) > 30:
     lines.append(f"... and {{len(names) - 30}} more")
-reply("\\n".join(lines) or "I keep nothing yet. Tell me something: Bob lives in Berlin.")
+reply("\\n".join(lines) or "I keep nothing yet. Tell me something: `Bob lives in Berlin`.")
 done()
 """.strip()
 
@@ -275,4 +293,19 @@ for name in {list(names)!r}:
         done()
 """,
         say(f"There is nothing under {asked!r}. `list` shows what I keep."),
+    )
+
+
+def extract(words: Sequence[str]) -> str:
+    """For a child run: give back the sentences of its context that share most words with the task."""
+    return _program(
+        f"words = {list(words)!r}",
+        _FITS,
+        r"""
+parts = context if isinstance(context, (list, tuple)) else [context]
+text = "\n".join([part if isinstance(part, str) else str(part) for part in parts])
+sentences = [s.strip() for s in re.split(r"(?<=[.!?])\s+|\n+", text[:200000]) if s.strip()]
+ranked = sorted([(-fits(s), at) for at, s in enumerate(sentences)])
+done([sentences[at][:400] for score, at in ranked[:3] if score])
+""",
     )

@@ -73,7 +73,9 @@ def _correct(match: re.Match[str]) -> str:
     if not statements:
         return programs.say(_PRONOUN)
     first = statements[0]
-    return programs.correct(first, [language.stem(word) for word in language.words(first.said)])
+    about = set(language.words(first.name.replace("-", " ")))
+    words = [language.stem(word) for word in language.words(first.said) if word not in about]
+    return programs.correct(first, words)
 
 
 def _forget(match: re.Match[str]) -> str:
@@ -84,14 +86,15 @@ def _forget(match: re.Match[str]) -> str:
 def _forget_statement(match: re.Match[str]) -> str:
     said = match["rest"].strip().rstrip(".!")
     name = FACTS + (language.subject(said) or language.NOTES)
-    return programs.forget_statement(name, [language.stem(word) for word in language.words(said)])
+    return programs.forget_statement(name, language.stems(said))
 
 
 def _variables(asked: str) -> list[str]:
     """The variables that somebody may mean by a word: the very name, or the facts about it."""
     asked = asked.strip().strip("`\"'")
     subject = language.MYSELF if asked.lower() in ("me", "myself") else language.slug(asked)
-    return list(dict.fromkeys([asked, FACTS + subject]))
+    literal = [asked] if re.fullmatch(r"[\w .-]*\w(?:/[\w .-]*\w)*", asked) and asked[0] != " " else []
+    return list(dict.fromkeys([*literal, FACTS + subject]))
 
 
 def _list(match: re.Match[str]) -> str:
@@ -109,7 +112,9 @@ def _answer(match: re.Match[str]) -> str:
         return programs.say("Name somebody or something in your question, and I will look for it.")
     names = [FACTS + language.slug(word) for word in words] + [FACTS + language.MYSELF]
     stems = [language.stem(word) for word in words]
-    return programs.answer(question, stems, names, language.names(re.sub(r"['’]s\b", "", question)))
+    musts = language.names(re.sub(r"['’]s\b", "", question))
+    mine = re.search(r"\b(?:my|mine|i)\b(?! (?:say|said|tell|told|mention))", question, re.IGNORECASE)
+    return programs.answer(question, stems, names, musts, FACTS + language.MYSELF if mine else "")
 
 
 def _say(text: str) -> Callable[[re.Match[str]], str]:
@@ -151,7 +156,7 @@ RULES: tuple[Rule, ...] = (
     _rule(r"forget\s+(?P<rest>\S[^\n]*)\Z", _forget),
     _rule(
         rf"(?:no|wrong|{_WRONG}){_END}",
-        _say("What is right then? Say: no, Bob lives in Paris."),
+        _say("What is right then? Say `no, Bob lives in Paris`."),
     ),
     _rule(
         rf"(?:no|actually|correction|wrong|{_WRONG})\s*[,:;.-]\s*(?P<rest>[^?]+)\Z",
