@@ -23,10 +23,10 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, exc
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
 from sqlalchemy.pool import QueuePool
 
-from rlmd.errors import Exhausted, InternalError, RlmdError, Unavailable
+from rlmd.errors import Exhausted, InternalError, InvalidInput, PreconditionFailed, RlmdError, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +45,9 @@ class Database:
         self.path = path
         self._engine = _engine(path)
         self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._closed = False
+        self._gate = threading.Lock()
         self._on_commit: list[Callable[[], None]] = []
         self._connection = self._engine.connect().execution_options(rlmd_writer=True)
         self._thread = threading.Thread(target=self._serve, name="rlmd-writer", daemon=True)
@@ -59,12 +60,12 @@ class Database:
         self.close()
 
     @property
-    def failure(self) -> Exception | None:
+    def failure(self) -> BaseException | None:
         """Why the database no longer accepts writes, or None."""
         return self._failure
 
     def on_commit(self, listener: Callable[[], None]) -> None:
-        """Call `listener` on the writer's thread after every commit. It is quick and does not raise."""
+        """Call `listener` on the writer's thread after every commit. It must be quick."""
         self._on_commit.append(listener)
 
     def write(self, work: Callable[[Connection], T]) -> Future[T]:
@@ -73,28 +74,28 @@ class Database:
         What `work` raises is the future's exception, and all that it wrote is taken back.
         """
         future: Future[T] = Future()
-        if self._closed:
-            future.set_exception(
-                Unavailable("the store is closed", remedy="The daemon is stopping; try again.")
-            )
-        elif self._failure is not None:
-            future.set_exception(_refused(self._failure))
-        else:
-            self._queue.put(_Request(work, future))
+        with self._gate:
+            if not self._closed:
+                self._queue.put(_Request(work, future))
+                return future
+        future.set_exception(_closed())
         return future
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection that sees one consistent state of what is committed. Cheap; fit for the event loop."""
-        with self._engine.connect() as connection, translated():
+        if self._closed:
+            raise _closed()
+        with translated(), self._engine.connect() as connection:
             yield connection
 
     def close(self) -> None:
         """Finish what is queued, checkpoint, and let go of the file."""
-        if self._closed:
-            return
-        self._closed = True
-        self._queue.put(None)
+        with self._gate:
+            if self._closed:
+                return
+            self._closed = True
+            self._queue.put(None)
         self._thread.join()
         with contextlib.suppress(exc.DBAPIError):
             self._connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -127,7 +128,7 @@ class Database:
         try:
             with self._connection.begin():
                 settled = [(request, *self._attempt(request)) for request in batch]
-        except Exception as error:
+        except BaseException as error:
             _fail(batch, self._translate_commit(error))
             return
         for request, result, failure in settled:
@@ -136,7 +137,10 @@ class Database:
             else:
                 request.future.set_exception(failure)
         for listener in self._on_commit:
-            listener()
+            try:
+                listener()
+            except Exception:
+                log.exception("a listener failed after a commit")
 
     def _attempt(self, request: _Request) -> tuple[Any, BaseException | None]:
         connection = self._connection
@@ -144,16 +148,19 @@ class Database:
         try:
             with translated():
                 result = request.work(connection)
-        except Exception as error:
+        except BaseException as error:
+            if not _in_transaction(connection):
+                # SQLite took back the whole batch by itself, as it may when the disk is full or fails.
+                raise
             connection.exec_driver_sql("ROLLBACK TO request")
             connection.exec_driver_sql("RELEASE request")
             return None, error
         connection.exec_driver_sql("RELEASE request")
         return result, None
 
-    def _translate_commit(self, error: Exception) -> Exception:
+    def _translate_commit(self, error: BaseException) -> RlmdError:
         """A full disk or a lock passes; anything else at a commit means the disk cannot be trusted."""
-        known = _translate(error)
+        known = error if isinstance(error, RlmdError) else _translate(error)
         if isinstance(known, (Exhausted, Unavailable)):
             return known
         log.critical("commit failed; no more writes are accepted", exc_info=error)
@@ -174,7 +181,16 @@ def _fail(batch: list[_Request], error: Exception) -> None:
         request.future.set_exception(error)
 
 
-def _refused(error: Exception) -> Unavailable:
+def _in_transaction(connection: Connection) -> bool:
+    driver: Any = connection.connection.dbapi_connection
+    return bool(driver.in_transaction)
+
+
+def _closed() -> Unavailable:
+    return Unavailable("the store is closed", remedy="The daemon is stopping; try again.")
+
+
+def _refused(error: BaseException) -> Unavailable:
     return Unavailable(
         f"the database failed and accepts no writes until the daemon is restarted ({error})",
         remedy="Look at the disk, then restart the daemon: `rlmd down`, `rlmd up`.",
@@ -191,9 +207,19 @@ def translated() -> Iterator[None]:
     except exc.DBAPIError as error:
         known = _translate(error)
         raise known or InternalError(f"the database says: {error.orig}") from error
+    except exc.TimeoutError as error:
+        raise Unavailable("too many readers at once", remedy="Try again in a moment.") from error
+    except OverflowError as error:
+        raise InvalidInput(
+            "a number is too large for the database", remedy="Numbers go up to 2**63 - 1."
+        ) from error
+    except UnicodeEncodeError as error:
+        raise InvalidInput(
+            "half of a surrogate pair is not text", remedy="Decode the text as UTF-8 before you send it."
+        ) from error
 
 
-def _translate(error: Exception) -> RlmdError | None:
+def _translate(error: BaseException) -> RlmdError | None:
     original = getattr(error, "orig", error)
     if not isinstance(original, sqlite3.Error):
         return None
@@ -205,12 +231,17 @@ def _translate(error: Exception) -> RlmdError | None:
             f"the database was locked by another process for {BUSY_SECONDS:g} s; nothing was written",
             remedy="End the other program that writes to it, then try again.",
         )
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return PreconditionFailed(
+            f"the database is damaged, or is none ({original})",
+            remedy="Restore a backup, or use another data directory.",
+        )
     return None
 
 
 def _engine(path: Path) -> Engine:
     engine = create_engine(
-        f"sqlite:///{path}",
+        URL.create("sqlite", database=str(path)),
         poolclass=QueuePool,
         pool_size=8,
         max_overflow=56,

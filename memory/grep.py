@@ -6,7 +6,9 @@ stopped: a pattern that backtracks for ever ends in an error, not in a daemon th
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 
 import regex
 
@@ -41,16 +43,20 @@ class Pattern:
         self._pattern = pattern
 
     def lines(self, chunks: Iterable[str]) -> Iterator[tuple[int, int, str]]:
-        """Each line that matches: number from 1, character at which the match starts, text."""
+        """Each line that matches: number from 1, character at which the match starts, text.
+
+        Lines end with `\\n` or `\\r\\n`, which are not part of them.
+        """
         number, offset = 1, 0
-        for block in _whole_lines(chunks):
+        for raw in _whole_lines(chunks):
+            block, removed = _without_returns(raw)
             counted = 0
             for begin, end, at in self._matches(block):
                 number += block.count("\n", counted, begin)
                 counted = begin
-                yield number, offset + at, _around(block, begin, end, at)
+                yield number, offset + at + bisect_left(removed, at), _around(block, begin, end, at)
             number += block.count("\n", counted)
-            offset += len(block)
+            offset += len(raw)
 
     def _matches(self, block: str) -> Iterator[tuple[int, int, int]]:
         """Begin and end of each line that matches, and where its first match starts."""
@@ -64,7 +70,7 @@ class Pattern:
             end = len(block) if end < 0 else end
             # What matched may reach over the line's end; only what matches within the line counts.
             within = self._search(block, max(begin, position), end)
-            if within >= 0 and (begin < len(block) or begin == 0):
+            if within >= 0 and begin < len(block):
                 yield begin, end, within
             position = end + 1
 
@@ -92,6 +98,15 @@ def _whole_lines(chunks: Iterable[str]) -> Iterator[str]:
         rest = [chunk[cut:]] if cut < len(chunk) else []
     if rest:
         yield "".join(rest)
+
+
+def _without_returns(block: str) -> tuple[str, list[int]]:
+    """The block with `\\n` for `\\r\\n`, so that `$` finds the line's end, and where a `\\r` was left out."""
+    if "\r\n" not in block:
+        return block, []
+    lines = block.split("\r\n")
+    ends = accumulate(len(line) + 1 for line in lines[:-1])
+    return "\n".join(lines), [end - 1 for end in ends]
 
 
 def _around(block: str, begin: int, end: int, at: int) -> str:

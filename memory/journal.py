@@ -42,7 +42,9 @@ class Journal:
         """Write the next row; `time` is when it happened, if that was before now."""
         time = time or self._now
         seq = self.length() + 1
-        content = self._contents.put(json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode())
+        # What a model wrote may hold half a surrogate pair; the journal keeps it as it was.
+        encoded = json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
+        content = self._contents.put(encoded)
         row = {
             "run_id": self._run,
             "seq": seq,

@@ -12,13 +12,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, event
+from sqlalchemy import URL, create_engine, event
 
 from rlmd.errors import PreconditionFailed
 
 
 def migrate(path: Path) -> None:
-    """Upgrade in one transaction; a copy of the old database stands beside it until the new one does.
+    """Upgrade in one transaction; a copy of the old database is left beside it.
 
     Raises:
         PreconditionFailed: the database was written by a newer rlmd.
@@ -39,7 +39,7 @@ def migrate(path: Path) -> None:
                 )
             backup = path.with_suffix(f".before-{directory.get_current_head()}")
             _copy(path, backup)
-        engine = create_engine(f"sqlite:///{path}")
+        engine = create_engine(URL.create("sqlite", database=str(path)))
         event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         try:
@@ -53,7 +53,7 @@ def migrate(path: Path) -> None:
 def _present(path: Path) -> str | None:
     if not path.exists() or path.stat().st_size == 0:
         return None
-    engine = create_engine(f"sqlite:///{path}")
+    engine = create_engine(URL.create("sqlite", database=str(path)))
     try:
         with engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision()

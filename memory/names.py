@@ -41,14 +41,19 @@ def check_variable(name: str, field: str = "name") -> str:
 
     Returns it in Unicode's composed form (NFC), so that one name is one variable however it was typed.
     """
-    check_text(name, field)
+    name = unicodedata.normalize("NFC", check_text(name, field))
     if problem := _variable_problem(name):
         raise InvalidInput(
             f"{short(name)} is not a valid name: {problem}",
             field=field,
             remedy="A name is like 'people/bob': parts between slashes, at most 512 characters in all.",
         )
-    return unicodedata.normalize("NFC", name)
+    return name
+
+
+def check_prefix(prefix: str, field: str = "prefix") -> str:
+    """The beginning of a variable's name, in the form in which names are kept."""
+    return unicodedata.normalize("NFC", check_text(prefix, field))
 
 
 def _variable_problem(name: str) -> str:
@@ -107,7 +112,7 @@ def check_past(time: datetime | None, now: datetime, field: str) -> datetime | N
     return time
 
 
-def short(value: str) -> str:
+def short(value: object) -> str:
     """A value as it may stand in a message: quoted and not long."""
     text = repr(value)
     return text if len(text) <= 80 else text[:60] + "...'"

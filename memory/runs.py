@@ -94,7 +94,7 @@ class Runs:
         values = {
             "state": state.value,
             "reason": reason,
-            "result": None if result is None else json.dumps(result, ensure_ascii=False),
+            "result": None if result is None else json.dumps(result),
             "end_time": to_micros(self._now),
         }
         self._connection.execute(update(runs).where(runs.c.id == run.id).values(**values))

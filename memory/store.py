@@ -28,7 +28,7 @@ from rlmd.errors import InvalidInput, NotFound
 from .accounts import Accounts
 from .agents import Agents
 from .clock import Clock, to_micros
-from .database import Database
+from .database import Database, translated
 from .journal import Journal
 from .log import Log
 from .migrate import migrate
@@ -56,10 +56,12 @@ class House:
         """Bring the database at `path` to this version's tables, making it if there is none, and open it.
 
         Raises:
-            PreconditionFailed: it was written by a newer rlmd.
+            PreconditionFailed: it was written by a newer rlmd, or is no database.
+            Unavailable: another program holds it.
         """
-        migrate(path)
-        return cls(Database(path), clock)
+        with translated():
+            migrate(path)
+            return cls(Database(path), clock)
 
     def __enter__(self) -> House:
         return self

@@ -161,7 +161,7 @@ runs = Table(
     metadata,
     Column("id", BigId, primary_key=True),
     Column("agent_id", ForeignKey("agents.id", ondelete="CASCADE"), nullable=False),
-    Column("event_id", ForeignKey("events.id", ondelete="CASCADE"), nullable=False),
+    Column("event_id", ForeignKey("events.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("parent_id", BigInteger, index=True),
     Column("root_id", BigInteger, index=True),
     Column("depth", Integer, nullable=False),

@@ -9,13 +9,17 @@ from typing import Any
 
 from rlmd.errors import InvalidInput, TooLarge
 
-from .names import check_text
+from .names import check_text, short
 from .records import Kind
 
 MAX_BYTES = 1 << 30
 """Largest value: 1 GiB."""
 MAX_DEPTH = 100
 """Deepest JSON."""
+MAX_BITS = 10_000
+"""Largest integer in JSON; Python itself refuses to read those of over 4,300 digits."""
+PLAIN = (str, bytes, bytearray, memoryview)
+"""Types of values that are not JSON data."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +85,17 @@ def readable(kind: Kind, data: bytes) -> str:
 
 
 def _check_json(value: Any, path: str, depth: int) -> None:
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, bool):
         return
     if isinstance(value, str):
         check_text(value, path)
+    elif isinstance(value, int):
+        if value.bit_length() > MAX_BITS:
+            raise InvalidInput(
+                f"a number of {value.bit_length():,} bits is more than {MAX_BITS:,}",
+                field=path,
+                remedy="Keep it as a text.",
+            )
     elif isinstance(value, float):
         if not math.isfinite(value):
             raise InvalidInput(
@@ -98,12 +109,12 @@ def _check_json(value: Any, path: str, depth: int) -> None:
         for key, item in value.items():
             if not isinstance(key, str):
                 raise InvalidInput(
-                    f"the key {key!r} is not a text",
+                    f"the key {short(key)} is not a text",
                     field=path,
                     remedy="JSON has only texts as keys; use str(key).",
                 )
             check_text(key, path)
-            _check_json(item, f"{path}[{key!r}]", depth + 1)
+            _check_json(item, f"{path}[{short(key)}]", depth + 1)
     elif isinstance(value, list | tuple):
         for position, item in enumerate(value):
             _check_json(item, f"{path}[{position}]", depth + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,10 +16,10 @@ from rlmd.errors import Conflict, InvalidInput, NotFound, PreconditionFailed, To
 from .clock import from_micros, to_micros
 from .content import Content, Contents
 from .grep import Pattern
-from .names import MAX_NOTE, check_page, check_past, check_text, check_variable, short
+from .names import MAX_NAME, MAX_NOTE, check_page, check_past, check_prefix, check_text, check_variable, short
 from .records import Author, GrepMatch, Kind, Origin, Variable, Version
 from .tables import index_queue, variables, versions
-from .values import MAX_BYTES, decode, encode, readable
+from .values import MAX_BYTES, PLAIN, decode, encode, readable
 
 MAX_DIFF = 4 * 1024 * 1024
 """Largest value, in bytes, that is compared."""
@@ -57,7 +58,7 @@ _listed = (
         variables.c.space_id == bindparam("space"),
         variables.c.name > bindparam("after"),
         variables.c.name >= bindparam("low"),
-        variables.c.name < bindparam("high"),
+        variables.c.name <= bindparam("high"),
         _of_variable,
         versions.c.number == variables.c.head,
     )
@@ -132,12 +133,13 @@ class Space:
 
     def names(self, prefix: str = "") -> list[str]:
         """Names that begin so, in order, without deleted ones."""
+        prefix = check_prefix(prefix)
         statement = (
             select(variables.c.name)
             .where(
                 variables.c.space_id == self.id,
                 variables.c.name >= prefix,
-                variables.c.name < _above(prefix),
+                variables.c.name <= _last(prefix),
                 variables.c.deleted.is_(False),
             )
             .order_by(variables.c.name)
@@ -148,11 +150,11 @@ class Space:
         self, prefix: str = "", *, after: str = "", most: int = 100, deleted: bool = False
     ) -> list[Variable]:
         """Variables in the order of their names, from the first after `after`, without values."""
-        check_text(prefix, "prefix")
+        prefix = check_prefix(prefix)
         statement = _listed if deleted else _listed.where(variables.c.deleted.is_(False))
         rows = self._connection.execute(
             statement,
-            {"space": self.id, "after": after, "low": prefix, "high": _above(prefix), "most": most},
+            {"space": self.id, "after": after, "low": prefix, "high": _last(prefix), "most": most},
         )
         return [self._variable(row) for row in rows]
 
@@ -180,12 +182,11 @@ class Space:
                 remedy="Read both versions by slices and compare the parts that matter.",
             )
         old, new = (
-            readable(Kind(row.kind), self._contents(row).read(Content(row.inline, row.root))).splitlines()
+            readable(Kind(row.kind), self._contents(row).read(Content(row.inline, row.root)))
             for row in (earlier, later)
         )
-        labels = [f"{later.name}@{row.number}" for row in (earlier, later)]
-        lines = difflib.unified_diff(old, new, labels[0], labels[1], lineterm="")
-        return Diff(text="\n".join(lines), before=earlier.number, after=later.number)
+        labels = (f"{later.name}@{earlier.number}", f"{later.name}@{later.number}")
+        return Diff(text=_unified(old, new, labels), before=earlier.number, after=later.number)
 
     def slice(self, name: str, start: int, end: int, *, version: int | None = None) -> Slice:
         """Characters [start, end) of a text, or bytes of a bytes value, reading only what they are in."""
@@ -215,7 +216,7 @@ class Space:
             InvalidInput: the pattern is not a regular expression.
             DeadlineExceeded: the pattern takes too long on some line.
         """
-        check_page(most, most=10_000, field="limit")
+        most = check_page(most, most=10_000, field="limit")
         expression = Pattern(pattern)
         found: list[GrepMatch] = []
         for variable in self._texts(prefix):
@@ -262,7 +263,7 @@ class Space:
         name = check_variable(name)
         head = self._expected(name, writing)
         if head is None or head.kind == Kind.DELETED:
-            return self.set(name, value if isinstance(value, str | bytes) else [value], writing)
+            return self.set(name, value if isinstance(value, PLAIN) else [value], writing)
         kind = Kind(head.kind)
         contents = self._contents(head)
         content = Content(head.inline, head.root)
@@ -502,6 +503,14 @@ def _version_of(row: Any) -> Version:
     )
 
 
-def _above(prefix: str) -> str:
-    """The least text that is greater than every text with this prefix."""
-    return prefix + "\U0010ffff"
+def _last(prefix: str) -> str:
+    """The greatest name that can begin so; names are in the order of their code points."""
+    return prefix.ljust(MAX_NAME, "\U0010ffff")
+
+
+def _unified(old: str, new: str, labels: tuple[str, str]) -> str:
+    """A unified diff that is empty only if both are equal: line ends count, a missing last one is told."""
+    before, after = (re.findall(r"[^\n]*\n|[^\n]+", text) for text in (old, new))
+    lines = difflib.unified_diff(before, after, *labels)
+    marked = (line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines)
+    return "".join(marked).removesuffix("\n")

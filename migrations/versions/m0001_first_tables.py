@@ -256,6 +256,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("runs", schema=None) as batch_op:
         batch_op.create_index("ix_runs_agent_id_state", ["agent_id", "state"], unique=False)
+        batch_op.create_index(batch_op.f("ix_runs_event_id"), ["event_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_runs_parent_id"), ["parent_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_runs_root_id"), ["root_id"], unique=False)
         batch_op.create_index("ix_runs_state", ["state"], unique=False)
