@@ -1,0 +1,18 @@
+"""Search by words and by meaning, over a derived index that may be deleted at any time."""
+
+from .embedders import Embedder, LexicalEmbedder, OpenAIEmbedder
+from .index import Index, IndexState, IndexStatus
+from .source import Document, Shelf, Source, readable
+
+__all__ = [
+    "Document",
+    "Embedder",
+    "Index",
+    "IndexState",
+    "IndexStatus",
+    "LexicalEmbedder",
+    "OpenAIEmbedder",
+    "Shelf",
+    "Source",
+    "readable",
+]
