@@ -143,19 +143,20 @@ class Database:
                 log.exception("a listener failed after a commit")
 
     def _attempt(self, request: _Request) -> tuple[Any, BaseException | None]:
-        connection = self._connection
-        connection.exec_driver_sql("SAVEPOINT request")
+        # Savepoints go straight to the driver: two statements less through SQLAlchemy for each request.
+        driver: Any = self._connection.connection.dbapi_connection
+        driver.execute("SAVEPOINT request")
         try:
             with translated():
-                result = request.work(connection)
+                result = request.work(self._connection)
         except BaseException as error:
-            if not _in_transaction(connection):
+            if not driver.in_transaction:
                 # SQLite took back the whole batch by itself, as it may when the disk is full or fails.
                 raise
-            connection.exec_driver_sql("ROLLBACK TO request")
-            connection.exec_driver_sql("RELEASE request")
+            driver.execute("ROLLBACK TO request")
+            driver.execute("RELEASE request")
             return None, error
-        connection.exec_driver_sql("RELEASE request")
+        driver.execute("RELEASE request")
         return result, None
 
     def _translate_commit(self, error: BaseException) -> RlmdError:
@@ -179,11 +180,6 @@ class _Request:
 def _fail(batch: list[_Request], error: Exception) -> None:
     for request in batch:
         request.future.set_exception(error)
-
-
-def _in_transaction(connection: Connection) -> bool:
-    driver: Any = connection.connection.dbapi_connection
-    return bool(driver.in_transaction)
 
 
 def _closed() -> Unavailable:

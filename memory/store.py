@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from rlmd.errors import InvalidInput, NotFound
 
@@ -39,6 +39,8 @@ from .tables import agents, messages, requests, runs, spaces, users, variables
 from .variables import Space
 
 T = TypeVar("T")
+
+_space = select(spaces.c.id).where(spaces.c.user_id == bindparam("user"), spaces.c.name == bindparam("name"))
 
 REQUESTS_KEPT = 7 * 24 * 3600 * 1_000_000
 """Microseconds for which the answer to a request id is kept."""
@@ -145,8 +147,7 @@ class Transaction:
 
     def space(self, name: str) -> Space:
         """Raises NotFound."""
-        statement = select(spaces.c.id).where(spaces.c.user_id == self.user.id, spaces.c.name == name)
-        space_id = self._connection.execute(statement).scalar()
+        space_id = self._connection.execute(_space, {"user": self.user.id, "name": name}).scalar()
         if space_id is None:
             raise NotFound(
                 f"there is no space {short(name)}",
