@@ -99,6 +99,10 @@ class Runs:
         }
         self._connection.execute(update(runs).where(runs.c.id == run.id).values(**values))
 
+    def requeue(self, run: Run) -> None:
+        """Put a run back into the mailbox; its attempts stay counted."""
+        self._connection.execute(update(runs).where(runs.c.id == run.id).values(state=RunState.QUEUED.value))
+
     # -- reading ----------------------------------------------------------------------------------
 
     def get(self, run_id: int, *, agent: str | None = None) -> Run:

@@ -302,7 +302,7 @@ def extract(words: Sequence[str]) -> str:
         f"words = {list(words)!r}",
         _FITS,
         r"""
-parts = context if isinstance(context, (list, tuple)) else [context]
+parts = event.context
 text = "\n".join([part if isinstance(part, str) else str(part) for part in parts])
 sentences = [s.strip() for s in re.split(r"(?<=[.!?])\s+|\n+", text[:200000]) if s.strip()]
 ranked = sorted([(-fits(s), at) for at, s in enumerate(sentences)])

@@ -163,6 +163,7 @@ OFFERS: tuple[Offer, ...] = (
         typed="(a: str | datetime | date, b: str | datetime | date) -> list[Message]",
         doc="messages from a until before b",
     ),
+    Offer(name="log.step", typed="(n: int) -> str", doc="step n of this run in full: your text, all output"),
     Offer(name="reply", typed="(text: Any) -> None", doc="answer on the channel that woke you"),
     Offer(name="done", typed="(value: Any = None) -> Never", doc="end the run; code after it does not run"),
     Offer(

@@ -1,0 +1,291 @@
+"""The calls of `memory` and `log`: what each does, what the program gets, what the journal keeps.
+
+A result that stands in memory is kept by reference to its version, which never changes; the rest is
+kept whole. Reads take a transaction and a `Place`; writes also say who writes and why.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime, tzinfo
+from typing import Any
+
+from rlmd.daemon.repl import records
+from rlmd.errors import InvalidInput, NotFound, PreconditionFailed, TooLarge
+from rlmd.memory.records import Kind, Message, Origin, Passage, Variable, Version
+from rlmd.memory.store import Transaction
+from rlmd.memory.variables import Writing
+
+MAX_GET = 32 * 1024 * 1024
+"""Largest value, in bytes, that a program gets as a whole."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a run's calls act."""
+
+    agent: str
+    space: str
+    zone: tzinfo
+    """The owner's: times are shown in it, and times without zone are meant in it."""
+    run: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a call gave."""
+
+    value: Any
+    """To the program."""
+    kept: Any
+    """To the journal: JSON data."""
+    origin: Origin = Origin.OWNER
+    """Lowest origin of what was read."""
+
+
+def moment(text: str | datetime, zone: tzinfo, field: str) -> datetime:
+    """A time that a program gave as ISO text, aware.
+
+    Raises:
+        InvalidInput: it is not one.
+    """
+    try:
+        time = text if isinstance(text, datetime) else datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput(
+            f"{text!r} is not a time", field=field, remedy="Write it like '2026-11-01' or '2026-11-01T18:30'."
+        ) from None
+    return time if time.tzinfo else time.replace(tzinfo=zone)
+
+
+# -- reads ----------------------------------------------------------------------------------------
+
+
+def _get(
+    tx: Transaction, place: Place, name: str, *, version: int | None = None, as_of: str | None = None
+) -> Answer:
+    space = tx.space(place.space)
+    when = None if as_of is None else moment(as_of, place.zone, "as_of")
+    try:
+        _check_size(space.find(name))
+        found = space.get(name, version=version, as_of=when)
+    except NotFound:
+        return Answer(value=None, kept={"missing": name})
+    return Answer(value=found.value, kept=_reference(found), origin=found.version.origin)
+
+
+def _names(tx: Transaction, place: Place, prefix: str = "") -> Answer:
+    names = tx.space(place.space).names(prefix)
+    return Answer(value=names, kept=names)
+
+
+def _version(tx: Transaction, place: Place, name: str) -> Answer:
+    found = tx.space(place.space).find(name)
+    number = 0 if found is None else found.version.number
+    return Answer(value=number, kept=number)
+
+
+def _history(tx: Transaction, place: Place, name: str) -> Answer:
+    try:
+        versions = tx.space(place.space).history(name, most=10_000)
+    except NotFound:
+        versions = []
+    shown = [_shown_version(version, place) for version in reversed(versions)]
+    return _whole(shown)
+
+
+def _diff(tx: Transaction, place: Place, name: str, a: int, b: int) -> Answer:
+    text = tx.space(place.space).diff(name, a, b).text
+    return Answer(value=text, kept=text)
+
+
+def _size(tx: Transaction, place: Place, name: str) -> Answer:
+    space = tx.space(place.space)
+    found = space.find(name)
+    if found is None:
+        raise NotFound(f"there is no variable {name!r}", field="name", remedy="memory.names() lists them.")
+    size = found.version.characters if found.version.kind is Kind.TEXT else found.version.size
+    if found.version.kind is Kind.JSON:
+        _check_size(found)
+        value = space.get(name).value
+        size = len(value) if isinstance(value, list | dict) else 1
+    return Answer(value=size, kept=size)
+
+
+def _slice(tx: Transaction, place: Place, name: str, start: int, end: int) -> Answer:
+    space = tx.space(place.space)
+    found = space.find(name)
+    if found is not None and found.version.kind is Kind.JSON:
+        value = space.get(name).value
+        if not isinstance(value, list):
+            raise PreconditionFailed(
+                f"{name!r} is not a text or a list", field="name", remedy="Use memory.get."
+            )
+        part: Any = value[start:end]
+    else:
+        part = space.slice(name, start, end).value
+    assert found is not None, "slice raises for a variable that is missing"
+    return Answer(value=part, kept=_reference(found), origin=found.version.origin)
+
+
+def _grep(tx: Transaction, place: Place, pattern: str, prefix: str = "", k: int = 100) -> Answer:
+    matches, _ = tx.space(place.space).grep(pattern, prefix, most=k)
+    return _whole([records.Match(name=m.name, line=m.line, text=m.text) for m in matches])
+
+
+def _recent(tx: Transaction, place: Place, n: int = 20) -> Answer:
+    if n < 0:
+        raise InvalidInput(f"{n} is less than 0", field="n", remedy="Give how many messages you want.")
+    messages = tx.log(place.agent).recent(min(n, 1000)) if n else []
+    return _messages(list(reversed(messages)), place)
+
+
+def _between(tx: Transaction, place: Place, a: str, b: str) -> Answer:
+    since, until = moment(a, place.zone, "a"), moment(b, place.zone, "b")
+    messages = tx.log(place.agent).recent(10_000, since=since, until=until)
+    return _messages(list(reversed(messages)), place)
+
+
+def _step(tx: Transaction, place: Place, n: int) -> Answer:
+    rows = [entry for entry in tx.journal(place.run).entries() if entry.step == n]
+    written = [entry.data["reply"] for entry in rows if entry.kind.value == "step"]
+    shown = [entry.data["full"] for entry in rows if entry.kind.value == "observation"]
+    if not written:
+        raise NotFound(f"there is no step {n}", field="n", remedy="Steps of this run count from 1.")
+    text = "\n\n".join([*written, *shown])
+    return Answer(value=text, kept={"step": n})
+
+
+Read = Callable[..., Answer]
+READS: Mapping[str, Read] = {
+    "memory.get": _get,
+    "memory.names": _names,
+    "memory.version": _version,
+    "memory.history": _history,
+    "memory.diff": _diff,
+    "memory.size": _size,
+    "memory.slice": _slice,
+    "memory.grep": _grep,
+    "log.recent": _recent,
+    "log.between": _between,
+    "log.step": _step,
+}
+LONG = frozenset({"memory.grep", "memory.slice", "memory.diff", "memory.names", "log.between"})
+"""Reads that may take longer than the event loop should wait."""
+
+
+# -- writes ---------------------------------------------------------------------------------------
+
+
+def _set(tx: Transaction, place: Place, writing: Writing, name: str, value: Any) -> Answer:
+    return _written(tx.space(place.space).set(name, value, writing), place)
+
+
+def _append(tx: Transaction, place: Place, writing: Writing, name: str, value: Any) -> Answer:
+    return _written(tx.space(place.space).append(name, value, writing), place)
+
+
+def _revert(tx: Transaction, place: Place, writing: Writing, name: str, version: int) -> Answer:
+    return _written(tx.space(place.space).revert(name, version, writing), place)
+
+
+def _delete(tx: Transaction, place: Place, writing: Writing, name: str) -> Answer:
+    written = _written(tx.space(place.space).delete(name, writing), place)
+    return Answer(value=None, kept=written.kept)
+
+
+def _undelete(tx: Transaction, place: Place, writing: Writing, name: str) -> Answer:
+    written = _written(tx.space(place.space).undelete(name, writing), place)
+    return Answer(value=None, kept=written.kept)
+
+
+Write = Callable[..., Answer]
+WRITES: Mapping[str, Write] = {
+    "memory.set": _set,
+    "memory.append": _append,
+    "memory.revert": _revert,
+    "memory.delete": _delete,
+    "memory.undelete": _undelete,
+}
+
+
+# -- shapes ---------------------------------------------------------------------------------------
+
+
+def hits(passages: list[Passage], place: Place) -> Answer:
+    """What a search of memory gives."""
+    found = [
+        records.Hit(
+            name=passage.key,
+            version=passage.version,
+            text=passage.text,
+            time=passage.time.astimezone(place.zone),
+            score=round(passage.score, 4),
+            start=passage.start,
+        )
+        for passage in passages
+    ]
+    return _whole(found, min((passage.origin for passage in passages), default=Origin.OWNER))
+
+
+def _messages(messages: list[Message], place: Place) -> Answer:
+    shown = [shown_message(message, place.zone) for message in messages]
+    return _whole(shown, min((message.origin for message in messages), default=Origin.OWNER))
+
+
+def found_messages(messages: list[Message], place: Place) -> Answer:
+    """What a search of the log gives."""
+    return _messages(messages, place)
+
+
+def shown_message(message: Message, zone: tzinfo) -> records.Message:
+    return records.Message(
+        time=message.time.astimezone(zone), channel=message.channel, sender=message.sender, text=message.text
+    )
+
+
+def _shown_version(version: Version, place: Place) -> records.Version:
+    author = version.author
+    return records.Version(
+        version=version.number,
+        time=version.write_time.astimezone(place.zone),
+        author=author.user if author.run is None else f"{author.agent} (run {author.run})",
+        note=version.note,
+        size=version.size,
+    )
+
+
+def _written(variable: Variable, place: Place) -> Answer:
+    return Answer(value=_shown_version(variable.version, place), kept=_reference(variable))
+
+
+def _reference(variable: Variable) -> dict[str, Any]:
+    return {"variable": variable.name, "space": variable.space, "version": variable.version.number}
+
+
+def _whole(values: list[Any], origin: Origin = Origin.OWNER) -> Answer:
+    return Answer(value=values, kept=[kept(value) for value in values], origin=origin)
+
+
+def kept(value: Any) -> Any:
+    """A record as JSON data for the journal: its fields and the name of its type."""
+    if is_dataclass(value) and not isinstance(value, type):
+        named = {field.name: kept(getattr(value, field.name)) for field in fields(value)}
+        return {"record": type(value).__name__, **named}
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def as_text(value: Any) -> str:
+    """A value as the text that a model or a person reads."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def _check_size(variable: Variable | None) -> None:
+    if variable is not None and variable.version.size > MAX_GET:
+        raise TooLarge(
+            f"{variable.name!r} has {variable.version.size:,} bytes, too much to get as a whole",
+            field="name",
+            remedy="Use memory.slice, memory.grep and memory.search.",
+        )

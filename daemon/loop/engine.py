@@ -1,0 +1,224 @@
+"""The mailbox and who empties it: events in the database become runs, runs become tasks.
+
+Events of one channel of an agent are taken one after another, so that a conversation keeps its
+order; channels do not wait for each other. The mailbox is the table of runs that are queued: what
+is here in memory is only who is at work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+
+from rlmd.daemon.feed import Feed
+from rlmd.errors import NotFound, RlmdError
+from rlmd.memory.names import check_channel
+from rlmd.memory.records import Agent, EntryKind, Message, Origin, Run, RunState
+from rlmd.memory.store import House, Store, Transaction, digest_of
+
+from .equipment import Equipment, Tree
+from .recover import recover
+from .run import Ending, Runner
+
+log = logging.getLogger(__name__)
+
+RUNS_AT_ONCE = 64
+"""Root runs at work in the whole daemon."""
+CANCEL_SECONDS = 10.0
+
+Lane = tuple[int, str, str]
+"""User, agent and channel."""
+
+
+@dataclass
+class _Active:
+    """A run that has a task."""
+
+    task: asyncio.Task[None]
+    reason: str = field(default="")
+    """Why it is being cancelled; empty if nobody asked."""
+
+
+class Engine:
+    """Takes messages, runs what they ask for, and stops it. `start` before use, `stop` at the end."""
+
+    def __init__(self, house: House, equipment: Equipment) -> None:
+        self._house = house
+        self._equipment = equipment
+        self._lanes: defaultdict[Lane, deque[tuple[Store, int]]] = defaultdict(deque)
+        self._workers: dict[Lane, asyncio.Task[None]] = {}
+        self._active: dict[int, _Active] = {}
+        self._slots = asyncio.Semaphore(RUNS_AT_ONCE)
+        self._stopping = False
+
+    @property
+    def feed(self) -> Feed:
+        return self._equipment.feed
+
+    async def start(self) -> None:
+        """Find what the last daemon left unfinished: end it honestly, or take it up again."""
+        for user, run_id in self._house.unfinished():
+            store = self._house.store(user)
+            run = await recover(store, run_id)
+            if run is not None:
+                self._enqueue(store, run)
+
+    async def stop(self, grace: float) -> None:
+        """Take nothing new, give runs `grace` seconds to end, then stop them where they are.
+
+        What is stopped stands unfinished in the database; the next start deals with it.
+        """
+        self._stopping = True
+        tasks = [active.task for active in self._active.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace)
+        for task in [*tasks, *self._workers.values()]:
+            task.cancel()
+        await asyncio.gather(*tasks, *self._workers.values(), return_exceptions=True)
+
+    async def accept(
+        self, store: Store, agent: str, *, text: str, channel: str, sender: str, request_id: str = ""
+    ) -> tuple[Message, Run]:
+        """Write a message down and queue the run that it wakes; on disk when this returns.
+
+        The same `request_id` again gives the same message and run.
+
+        Raises:
+            NotFound: no such agent.
+            InvalidInput: no text, or a bad channel or sender.
+        """
+        check_channel(channel)
+        digest = digest_of("accept", json.dumps([agent, text, channel, sender]).encode(errors="replace"))
+
+        def work(tx: Transaction) -> tuple[bool, Message, Run]:
+            fresh: list[int] = []
+
+            def receive() -> bytes:
+                home = tx.agents.get(agent)
+                message = tx.log(agent).add(
+                    channel=channel, sender=sender, text=text, origin=Origin.OWNER, from_agent=False
+                )
+                run = tx.runs.create(
+                    home,
+                    kind="message",
+                    text=text,
+                    limits=self._equipment.limits(home.limits),
+                    channel=channel,
+                    sender=sender,
+                    message=message.id,
+                )
+                fresh.append(run.id)
+                return json.dumps([message.id, run.id]).encode()
+
+            message_id, run_id = json.loads(tx.once(request_id, digest, receive))
+            found = tx.log(agent).several([message_id])
+            if message_id not in found:
+                raise NotFound(
+                    "the message is gone", field="request_id", remedy="Send it anew with another id."
+                )
+            return bool(fresh), found[message_id], tx.runs.get(run_id)
+
+        fresh, message, run = await store.write(work)
+        if fresh:
+            self._enqueue(store, run)
+        return message, run
+
+    async def cancel(self, store: Store, run_id: int, reason: str) -> Run:
+        """Stop a run and its children; returns when it has stopped. No effect on one that has ended.
+
+        Raises:
+            NotFound: no such run.
+        """
+        run = store.read(lambda tx: tx.runs.get(run_id))
+        root = store.read(lambda tx: tx.runs.get(run.root))
+        if run.state.ended:
+            return run
+        active = self._active.get(root.id)
+        if active is not None:
+            active.reason = reason or "somebody stopped it"
+            active.task.cancel()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.wait([active.task]), CANCEL_SECONDS)
+        else:
+            await self._end(
+                store, root, Ending(state=RunState.CANCELLED, reason=reason or "somebody stopped it")
+            )
+        return store.read(lambda tx: tx.runs.get(run_id))
+
+    async def cancel_agent(self, store: Store, agent: str, reason: str) -> None:
+        """Stop all active runs of an agent."""
+        states = [state for state in RunState if not state.ended]
+        runs = store.read(lambda tx: tx.runs.page(agent=agent, states=states, most=1000))
+        for run in runs:
+            await self.cancel(store, run.id, reason)
+
+    # -- at work ----------------------------------------------------------------------------------
+
+    def _enqueue(self, store: Store, run: Run) -> None:
+        lane = (store.user.id, run.agent, run.event.channel)
+        self._lanes[lane].append((store, run.id))
+        if lane not in self._workers and not self._stopping:
+            self._workers[lane] = asyncio.create_task(self._work(lane), name=f"lane {lane}")
+
+    async def _work(self, lane: Lane) -> None:
+        """Carry out what waits on a lane, one after another."""
+        try:
+            while self._lanes[lane] and not self._stopping:
+                store, run_id = self._lanes[lane].popleft()
+                async with self._slots:
+                    await self._carry_out(store, run_id)
+        finally:
+            # Between the last look at the lane and this, nothing awaits: no message is left behind.
+            self._workers.pop(lane, None)
+            if not self._lanes[lane]:
+                self._lanes.pop(lane, None)
+
+    async def _carry_out(self, store: Store, run_id: int) -> None:
+        with contextlib.suppress(NotFound):
+            run = store.read(lambda tx: tx.runs.get(run_id))
+            if run.state is not RunState.QUEUED:
+                return
+            agent = store.read(lambda tx: tx.agents.get(run.agent))
+            task = asyncio.create_task(self._run(store, agent, run), name=f"run {run_id}")
+            self._active[run_id] = _Active(task)
+            try:
+                await asyncio.wait([task])
+            finally:
+                self._active.pop(run_id, None)
+
+    async def _run(self, store: Store, agent: Agent, run: Run) -> None:
+        try:
+            run = await store.write(lambda tx: tx.runs.start(run))
+            tree = Tree(run.limits.model_calls or 1)
+            await Runner(self._equipment, store, agent, run, tree).run()
+        except asyncio.CancelledError:
+            active = self._active.get(run.id)
+            if active is None or not active.reason:
+                raise
+            await self._end(store, run, Ending(state=RunState.CANCELLED, reason=active.reason))
+        except RlmdError as error:
+            log.exception("run %s failed", run.id)
+            await self._end(store, run, Ending(state=RunState.FAILED, reason=str(error)))
+        except Exception:
+            log.exception("run %s failed by a fault of rlmd", run.id)
+            reason = "a fault of rlmd; the daemon's log has the trace"
+            await self._end(store, run, Ending(state=RunState.FAILED, reason=reason))
+
+    async def _end(self, store: Store, run: Run, ending: Ending) -> None:
+        """Record the end of a run that cannot do it itself."""
+
+        def work(tx: Transaction) -> None:
+            current = tx.runs.get(run.id)
+            if current.state.ended:
+                return
+            data = {"state": ending.state.value, "reason": ending.reason, "result": None}
+            tx.journal(run.id).add(EntryKind.ENDED, data, step=current.steps)
+            tx.runs.end(run, ending.state, reason=ending.reason)
+
+        with contextlib.suppress(RlmdError):
+            await store.write(work)
+        self.feed.grown(run.id)

@@ -1,0 +1,96 @@
+"""What every run works with, and what one tree of runs shares."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from typing import Protocol
+
+from rlmd.daemon.feed import Feed
+from rlmd.daemon.models.api import Model
+from rlmd.daemon.repl.sandbox import Sandbox
+from rlmd.errors import Exhausted
+from rlmd.memory.clock import Clock
+from rlmd.memory.records import Passage, RunLimits
+from rlmd.memory.search import Shelf
+from rlmd.settings import Settings
+
+MODEL_CALLS_AT_ONCE = 64
+"""Calls of models under way in the whole daemon."""
+CHILDREN_AT_ONCE = 100
+"""Child runs at work on each level of recursion in the whole daemon."""
+
+
+class Searcher(Protocol):
+    """Search as the loop needs it; `rlmd.memory.search.Index` is one."""
+
+    async def search(
+        self,
+        shelf: Shelf,
+        query: str,
+        k: int,
+        *,
+        prefix: str = "",
+        after: datetime | None = None,
+        before: datetime | None = None,
+        exclude: Collection[str] = (),
+    ) -> list[Passage]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Equipment:
+    """The daemon's parts that runs use."""
+
+    clock: Clock
+    zone: tzinfo
+    settings: Settings
+    model: Model
+    sandbox: Sandbox
+    searcher: Searcher
+    feed: Feed
+    model_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MODEL_CALLS_AT_ONCE))
+    child_slots: tuple[asyncio.Semaphore, ...] = field(
+        # One a level: children wait only for those below them, never for a parent that waits for them.
+        default_factory=lambda: tuple(asyncio.Semaphore(CHILDREN_AT_ONCE) for _ in range(9))
+    )
+
+    def local_now(self) -> datetime:
+        """The time in the owner's zone."""
+        return self.clock.now().astimezone(self.zone)
+
+    def limits(self, wanted: RunLimits) -> RunLimits:
+        """Limits of a root run: what the agent asks for, and the daemon's defaults for the rest."""
+        own = self.settings
+        return RunLimits(
+            steps=own.max_steps if wanted.steps is None else wanted.steps,
+            depth=own.max_depth if wanted.depth is None else wanted.depth,
+            seconds=own.max_run_seconds if wanted.seconds is None else wanted.seconds,
+            model_calls=own.max_model_calls if wanted.model_calls is None else wanted.model_calls,
+        )
+
+
+class Tree:
+    """What a root run and all its children share: the calls of models that are left."""
+
+    def __init__(self, model_calls: int) -> None:
+        self._left = model_calls
+        self._limit = model_calls
+
+    @contextmanager
+    def model_call(self) -> Iterator[None]:
+        """Take one call before it is made; the one over the limit is never sent.
+
+        Raises:
+            Exhausted: none is left.
+        """
+        if self._left <= 0:
+            raise Exhausted(
+                f"the limit of {self._limit} model calls for this run and its children is used up",
+                field="model_calls",
+                remedy="Raise the agent's limit, or do the work with fewer calls.",
+            )
+        self._left -= 1
+        yield

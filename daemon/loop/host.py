@@ -1,0 +1,360 @@
+"""Answers the calls of one run's programs, and journals every one of them.
+
+A memory effect and its row commit in one transaction; a read's row waits for the next commit. What
+a call raises is the program's to catch; only a failing store ends the step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Protocol
+
+from rlmd.daemon.repl.api import Call, Ended, Outcome, Raised, Returned
+from rlmd.errors import InternalError, InvalidInput, NotFound, RlmdError, Unavailable
+from rlmd.memory.log import MAX_TEXT
+from rlmd.memory.records import Agent, Author, EntryKind, Origin, Run
+from rlmd.memory.search import Shelf
+from rlmd.memory.store import Store, Transaction
+from rlmd.memory.variables import Writing
+
+from . import calls
+from .calls import Answer, Place
+from .equipment import Equipment
+from .scribe import Row, Scribe
+
+PREVIEW_TEXT = 2_000
+"""Characters of a text that the journal keeps of an argument; its digest stands for the whole."""
+PREVIEW_ITEMS = 50
+LARGE = 256 * 1024
+"""Bytes of a value from which it is read off the event loop."""
+
+
+class Mind(Protocol):
+    """What a run can ask of models; `run.Runner` is one."""
+
+    async def ask_model(self, call: Call, text: str, model: str | None) -> str: ...
+
+    async def spawn(
+        self, call: Call, task: str, context: tuple[Any, ...], max_steps: int | None, model: str | None
+    ) -> tuple[Any, int]:
+        """Run a child; gives its value and its number."""
+        ...
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Something that a call changed, in a few words for the observation."""
+
+    call: int
+    text: str
+
+
+class RunHost:
+    """The `Host` of one run."""
+
+    def __init__(
+        self, equipment: Equipment, store: Store, agent: Agent, run: Run, scribe: Scribe, mind: Mind
+    ) -> None:
+        self._equipment = equipment
+        self._store = store
+        self._agent = agent
+        self._run = run
+        self._scribe = scribe
+        self._mind = mind
+        self._place = Place(agent=agent.name, space=agent.space, zone=equipment.zone, run=run.id)
+        self._origin = Origin.OWNER
+        self._children: dict[int, int] = {}
+        self.step = 0
+        self.count = run.calls
+        """Calls so far."""
+        self.effects: list[Effect] = []
+        """Of the current step."""
+        self.replied = False
+        """Whether the current step has called `reply`."""
+        self.ended = False
+        self.result: Any = None
+        """What `done` gave; in a child, what `reply` gave if `done` gave nothing."""
+
+    def begin(self, step: int) -> None:
+        """A new step."""
+        self.step, self.effects, self.replied = step, [], False
+
+    # -- the sandbox's side -----------------------------------------------------------------------
+
+    async def call(self, call: Call) -> Outcome:
+        self.count = max(self.count, call.number)
+        try:
+            if call.waits:
+                # Its row stands where the program made it, whenever it settles.
+                self._note(EntryKind.CALL, call, self._arguments(call))
+                return Returned(await self._awaited(call))
+            return Returned(await self._plain(call))
+        except Ended as error:
+            return Raised(error)
+        except (Unavailable, InternalError):
+            raise
+        except (RlmdError, ValueError, TypeError, LookupError) as error:
+            if not call.waits:
+                self._note(EntryKind.CALL, call, {**self._arguments(call), "error": _error(error)})
+            return Raised(error)
+
+    async def settle(self, call: Call, outcome: Outcome) -> None:
+        if isinstance(outcome, Raised):
+            self._note(EntryKind.SETTLED, call, {"error": _error(outcome.error)})
+        elif call.name == "rlm":
+            self._note(EntryKind.SETTLED, call, {"result": outcome.value, "run": self._children[call.number]})
+        else:
+            self._note(EntryKind.SETTLED, call, {"result": calls.kept(outcome.value)})
+        # What a model was paid for is on disk before the program sees it.
+        await self._scribe.commit()
+
+    async def abandon(self, call: Call) -> None:
+        self._note(
+            EntryKind.SETTLED, call, {"error": {"type": "Cancelled", "message": "the step ended first"}}
+        )
+
+    # -- what calls do ----------------------------------------------------------------------------
+
+    async def _plain(self, call: Call) -> Any:
+        name = call.name
+        if name in calls.READS:
+            return await self._read(call, lambda: self._reading(call))
+        if name in calls.WRITES:
+            return await self._write(call)
+        match name:
+            case "memory.search":
+                return await self._read(call, lambda: self._search(*call.args, **call.kwargs))
+            case "log.search":
+                return await self._read(call, lambda: self._search_log(*call.args, **call.kwargs))
+            case "reply":
+                return await self._reply(call, *call.args)
+            case "done":
+                return self._done(call, *call.args)
+            case "sys.now" | "sys.time":
+                return self._clock(call)
+            case "sys.sleep":
+                await asyncio.sleep(call.args[0])
+                self._note(EntryKind.CALL, call, {**self._arguments(call), "result": None})
+                return None
+        raise NotFound(f"{name} is not offered here", field="call", remedy="See what is already imported.")
+
+    async def _awaited(self, call: Call) -> Any:
+        match call.name:
+            case "llm":
+                return await self._llm(call, *call.args, **call.kwargs)
+            case "rlm":
+                task, *context = call.args
+                value, child = await self._rlm(call, task, tuple(context), **call.kwargs)
+                self._children[call.number] = child
+                return value
+            case "sys.sleep":
+                await asyncio.sleep(call.args[0])
+                return None
+        raise NotFound(
+            f"{call.name} is not offered here", field="call", remedy="See what is already imported."
+        )
+
+    async def _read(self, call: Call, work: Callable[[], Awaitable[Answer]]) -> Any:
+        answer = await work()
+        self._origin = min(self._origin, answer.origin)
+        self._note(EntryKind.CALL, call, {**self._arguments(call), "result": answer.kept})
+        return answer.value
+
+    async def _reading(self, call: Call) -> Answer:
+        read = calls.READS[call.name]
+
+        def work(transaction: Transaction) -> Answer:
+            return read(transaction, self._place, *call.args, **call.kwargs)
+
+        if call.name in calls.LONG or (
+            call.name in ("memory.get", "memory.size") and self._is_large(call.args[0])
+        ):
+            return await asyncio.to_thread(self._store.read, work)
+        return self._store.read(work)
+
+    def _is_large(self, name: str) -> bool:
+        found = self._store.read(lambda tx: tx.space(self._place.space).find(name))
+        return found is not None and found.version.size > LARGE
+
+    async def _search(
+        self,
+        query: str,
+        k: int = 10,
+        *,
+        prefix: str = "",
+        after: str | None = None,
+        before: str | None = None,
+    ) -> Answer:
+        zone = self._place.zone
+        passages = await self._equipment.searcher.search(
+            Shelf(space_id=self._store.read(lambda tx: tx.space(self._place.space).id)),
+            query,
+            _count(k),
+            prefix=prefix,
+            after=None if after is None else calls.moment(after, zone, "after"),
+            before=None if before is None else calls.moment(before, zone, "before"),
+        )
+        return calls.hits(passages, self._place)
+
+    async def _search_log(self, query: str, k: int = 10) -> Answer:
+        # The question itself would be the best hit for every question.
+        own = () if self._run.event.message is None else (str(self._run.event.message),)
+        shelf = Shelf(agent_id=self._agent.id)
+        passages = await self._equipment.searcher.search(shelf, query, _count(k), exclude=own)
+        ids = list(dict.fromkeys(int(passage.key) for passage in passages))
+        found = self._store.read(lambda tx: tx.log(self._agent.name).several(ids))
+        return calls.found_messages([found[id] for id in ids if id in found], self._place)
+
+    async def _write(self, call: Call) -> Any:
+        write = calls.WRITES[call.name]
+        kwargs = dict(call.kwargs)
+        note, expect = kwargs.pop("note", None), kwargs.pop("expect", None)
+        args = list(call.args)
+        if call.name == "memory.revert" and len(args) == 3:
+            note = args.pop()
+        writing = Writing(
+            author=Author(
+                user=self._store.user.name,
+                agent=self._agent.name,
+                run=self._run.id,
+                step=self.step,
+                call=call.number,
+            ),
+            origin=min(Origin.AGENT, self._origin),
+            note=note or "",
+            expect=expect,
+        )
+
+        def work(transaction: Transaction) -> tuple[Answer, Row]:
+            answer = write(transaction, self._place, writing, *args, **kwargs)
+            return answer, self._row(EntryKind.CALL, call, {**self._arguments(call), "result": answer.kept})
+
+        answer = await self._scribe.commit(work)
+        assert answer is not None, "a write gives an answer"
+        self.effects.append(
+            Effect(call.number, f"{call.name} {answer.kept['variable']} -> version {answer.kept['version']}")
+        )
+        return answer.value
+
+    async def _reply(self, call: Call, value: Any) -> None:
+        text = calls.as_text(value)
+        if not text.strip():
+            raise InvalidInput("the text is empty", field="reply", remedy="Give it something to say.")
+        if len(text) > MAX_TEXT:
+            raise InvalidInput(
+                f"{len(text):,} characters are more than {MAX_TEXT:,}",
+                field="reply",
+                remedy="Keep the whole with memory.set and reply with a summary and its name.",
+            )
+        if self._run.parent is not None:
+            # Nobody but the parent listens to a child.
+            self.result = value
+            self._note(EntryKind.CALL, call, {"args": {"args": [text], "kwargs": {}}, "result": None})
+            return
+        await self._scribe.commit(lambda tx: (None, self._say(tx, call, text)))
+        self.replied = True
+        self.effects.append(Effect(call.number, "reply sent"))
+
+    def _say(self, transaction: Transaction, call: Call, text: str) -> Row:
+        message = transaction.log(self._agent.name).add(
+            channel=self._run.event.channel,
+            sender=self._agent.name,
+            text=text,
+            origin=min(Origin.AGENT, self._origin),
+            from_agent=True,
+            run=self._run.id,
+        )
+        data = {
+            "args": {"args": [text], "kwargs": {}},
+            "digest": _digest(call),
+            "result": {"message": message.id},
+        }
+        return self._row(EntryKind.CALL, call, data)
+
+    def _done(self, call: Call, value: Any = None) -> None:
+        self.ended = True
+        if value is not None:
+            self.result = value
+        self._note(EntryKind.CALL, call, {**self._arguments(call), "result": None})
+        raise Ended
+
+    def _clock(self, call: Call) -> Any:
+        now = self._equipment.local_now()
+        self._note(EntryKind.CALL, call, {**self._arguments(call), "result": now.isoformat()})
+        return now if call.name == "sys.now" else now.timestamp()
+
+    async def _llm(self, call: Call, *parts: Any, model: str | None = None) -> str:
+        text = "\n\n".join(calls.as_text(part) for part in parts)
+        if not text.strip():
+            raise InvalidInput(
+                "there is nothing to ask", field="llm", remedy="Give it an instruction and the text."
+            )
+        return await self._mind.ask_model(call, text, model)
+
+    async def _rlm(
+        self,
+        call: Call,
+        task: str,
+        context: tuple[Any, ...],
+        *,
+        max_steps: int | None = None,
+        model: str | None = None,
+    ) -> tuple[Any, int]:
+        if not task.strip():
+            raise InvalidInput("the task is empty", field="rlm", remedy="Say what the child shall do.")
+        if max_steps is not None and max_steps < 1:
+            raise InvalidInput(
+                f"{max_steps} is less than 1", field="max_steps", remedy="A child needs a step."
+            )
+        return await self._mind.spawn(call, task, context, max_steps, model)
+
+    # -- rows -------------------------------------------------------------------------------------
+
+    def _row(self, kind: EntryKind, call: Call, data: dict[str, Any]) -> Row:
+        time = self._equipment.clock.now()
+        return Row(kind=kind, data=data, step=self.step, call=call.number, name=call.name, time=time)
+
+    def _note(self, kind: EntryKind, call: Call, data: dict[str, Any]) -> None:
+        self._scribe.note(kind, data, step=self.step, call=call.number, name=call.name)
+
+    def _arguments(self, call: Call) -> dict[str, Any]:
+        shown = {"args": _preview(list(call.args)), "kwargs": _preview(dict(call.kwargs))}
+        return {"args": shown, "digest": _digest(call)}
+
+
+def _count(k: int) -> int:
+    if not 0 < k <= 100:
+        raise InvalidInput(f"{k} is not between 1 and 100", field="k", remedy="Ask for at most 100 hits.")
+    return k
+
+
+def _digest(call: Call) -> str:
+    """Stands for a call's name and arguments when a replay compares them."""
+    material = json.dumps([call.name, list(call.args), dict(call.kwargs)], sort_keys=True, default=_hex)
+    return blake2b(material.encode(), digest_size=16).hexdigest()
+
+
+def _hex(value: Any) -> Any:
+    return value.hex() if isinstance(value, bytes) else repr(value)
+
+
+def _preview(value: Any) -> Any:
+    """The beginning of an argument, for people; small ones are whole."""
+    if isinstance(value, str) and len(value) > PREVIEW_TEXT:
+        return f"{value[:PREVIEW_TEXT]}[... {len(value):,} characters]"
+    if isinstance(value, bytes):
+        return f"[{len(value):,} bytes]"
+    if isinstance(value, list):
+        more = [f"[... {len(value):,} items]"] if len(value) > PREVIEW_ITEMS else []
+        return [_preview(item) for item in value[:PREVIEW_ITEMS]] + more
+    if isinstance(value, dict):
+        return {key: _preview(item) for key, item in list(value.items())[:PREVIEW_ITEMS]}
+    return value
+
+
+def _error(error: Exception) -> dict[str, str]:
+    return {"type": type(error).__name__, "message": str(error)}

@@ -1,0 +1,321 @@
+"""One run, from its event to its end: the model writes, the REPL runs, the observation goes back.
+
+A step is on disk before its code runs, and its observation before the model is called again. Limits
+end a run as failed, with the limit's name; what it did until then is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from rlmd.daemon.feed import Delta
+from rlmd.daemon.models.api import Message, Reply, Request
+from rlmd.daemon.models.fences import Parsed, parse
+from rlmd.daemon.repl.api import Call, Limits, StepResult, World
+from rlmd.daemon.repl.session import Session
+from rlmd.errors import Exhausted, InvalidInput, ModelError, RlmdError
+from rlmd.memory.records import Agent, EntryKind, ModelCall, Run, RunLimits, RunState
+from rlmd.memory.store import Store
+
+from .equipment import Equipment, Tree
+from .host import RunHost
+from .observe import Observation, not_code, observe
+from .prompt import PastStep, Prompt
+from .scribe import Row, Scribe
+from .tokens import line
+
+SAME_FAULT = 3
+"""Times that the same code may fail in the same way, one after another, before the run is stopped."""
+EMPTY = (
+    "Your reply was empty. Write one ```python block, or answer the person in plain words without a block."
+)
+SUB_CALL = (
+    "This is a sub-call, made by a program that will use your answer as a value. "
+    "Answer with what is asked for and nothing else."
+)
+MAX_SUB_PROMPT = 2_000_000
+"""Characters that one `llm` call may send."""
+
+
+class RunFailed(Exception):
+    """The run is over without an answer; the message is its reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """How a run ended."""
+
+    state: RunState
+    reason: str = ""
+    result: Any = None
+
+
+class Runner:
+    """Carries out one run. Make it, then await `run()` once."""
+
+    def __init__(
+        self,
+        equipment: Equipment,
+        store: Store,
+        agent: Agent,
+        run: Run,
+        tree: Tree,
+        *,
+        context: Sequence[Any] = (),
+        model: str | None = None,
+    ) -> None:
+        self._equipment = equipment
+        self._store = store
+        self._agent = agent
+        self._run = run
+        self._tree = tree
+        self._context = list(context)
+        self._model = model or agent.model or equipment.settings.model
+        self._deadline = time.monotonic() + (run.limits.seconds or 0)
+        self._scribe = Scribe(store, run, equipment.feed, equipment.clock)
+        self._host = RunHost(equipment, store, agent, run, self._scribe, self)
+        self._steps: list[PastStep] = []
+
+    async def run(self) -> Ending:
+        """Start the run, carry it to its end and record that.
+
+        Raises:
+            asyncio.CancelledError: it was stopped from outside; its end is then the stopper's to record.
+            RlmdError: the store or the sandbox failed; the run stands unfinished.
+        """
+        started = {"model": self._model, "context": self._context, "attempt": self._run.attempts}
+        self._scribe.note(EntryKind.STARTED, started, step=self._run.steps)
+        await self._scribe.commit()
+        try:
+            async with asyncio.timeout(self._run.limits.seconds):
+                ending = await self._to_the_end()
+        except TimeoutError:
+            seconds = self._run.limits.seconds
+            ending = Ending(state=RunState.FAILED, reason=f"limit: seconds ({seconds} s of wall time)")
+        except RunFailed as failure:
+            ending = Ending(state=RunState.FAILED, reason=str(failure))
+        await self.end(ending)
+        return ending
+
+    async def end(self, ending: Ending) -> None:
+        """Record the end; the last row of the journal."""
+        data = {"state": ending.state.value, "reason": ending.reason, "result": ending.result}
+
+        def work(tx: Any) -> tuple[None, Row]:
+            tx.runs.end(self._run, ending.state, reason=ending.reason, result=ending.result)
+            return None, Row(kind=EntryKind.ENDED, data=data, step=self._host.step)
+
+        await self._scribe.commit(work)
+
+    async def _to_the_end(self) -> Ending:
+        prompt = await Prompt.open(self._equipment, self._store, self._agent, self._run, self._context)
+        world = World(
+            event=self._event(),
+            now=self._equipment.local_now(),
+            seed=self._run.seed,
+            depth=self._run.limits.depth or 0,
+        )
+        session = await self._equipment.sandbox.open(world, Limits())
+        try:
+            return await self._loop(prompt, session)
+        finally:
+            await session.close()
+
+    async def _loop(self, prompt: Prompt, session: Session) -> Ending:
+        most = self._run.steps + (self._run.limits.steps or 1)
+        repeated, last = 1, ("", "")
+        for number in range(self._run.steps + 1, most + 1):
+            reply = await self._write(number, prompt.messages(self._steps))
+            parsed = parse(reply.text)
+            code = "\n\n".join(block.code for block in parsed.blocks)
+            await self._record_step(number, reply, code)
+            if not parsed.blocks and parsed.problem is None and parsed.prose.strip():
+                return await self._speak(parsed.prose.strip())
+            observation, finished = await self._perform(number, parsed, session)
+            await self._record_observation(number, observation, reply, code)
+            if self._host.ended or finished:
+                return Ending(state=RunState.DONE, result=self._host.result)
+            same = (code, observation.fault)
+            repeated = repeated + 1 if observation.fault and same == last else 1
+            last = same
+            if repeated >= SAME_FAULT:
+                fault = line(observation.fault, 200)
+                raise RunFailed(f"limit: the same step failed {SAME_FAULT} times in the same way ({fault})")
+        raise RunFailed(f"limit: steps ({self._run.limits.steps})")
+
+    async def _write(self, number: int, messages: Sequence[Message]) -> Reply:
+        def on_text(text: str) -> None:
+            self._equipment.feed.writing(self._run.id, Delta(text, number))
+
+        try:
+            return await self._complete(messages, self._model, step=number, call=0, on_text=on_text)
+        except Exhausted as error:
+            raise RunFailed(f"limit: model_calls. {error}") from error
+        except ModelError as error:
+            raise RunFailed(f"the model failed: {error}") from error
+
+    async def _speak(self, text: str) -> Ending:
+        """A model's text without code: a reply to the person, or a child's value."""
+        if self._run.parent is not None:
+            return Ending(state=RunState.DONE, result=text)
+        call = Call(number=self._host.count + 1, name="reply", args=(text,), kwargs={}, line=0, waits=False)
+        await self._host.call(call)
+        return Ending(state=RunState.DONE)
+
+    async def _perform(self, number: int, parsed: Parsed, session: Session) -> tuple[Observation, bool]:
+        """Run a step's blocks in order; tells also whether nothing is left to do."""
+        self._host.begin(number)
+        if not parsed.blocks:
+            return not_code(number, parsed.problem or EMPTY), False
+        results: list[StepResult] = []
+        for block in parsed.blocks:
+            result = await session.run_step(block.code, self._host, self._host.count + 1)
+            results.append(result)
+            if result.ended or result.fault is not None:
+                break
+        observation = observe(
+            number,
+            results,
+            blocks=len(parsed.blocks),
+            effects=self._host.effects,
+            note=parsed.problem or "",
+        )
+        quiet = all(
+            result.fault is None and not result.output and result.value_repr is None and not result.unawaited
+            for result in results
+        )
+        return observation, self._host.replied and quiet and parsed.problem is None
+
+    async def _record_step(self, number: int, reply: Reply, code: str) -> None:
+        self._host.begin(number)
+        data = {
+            "reply": reply.text,
+            "code": code,
+            "model": reply.model,
+            "usage": asdict(reply.usage),
+            "note": reply.note,
+            "finish": reply.finish,
+        }
+        self._scribe.note(EntryKind.STEP, data, step=number)
+        await self._scribe.commit()
+
+    async def _record_observation(
+        self, number: int, observation: Observation, reply: Reply, code: str
+    ) -> None:
+        data = {"text": observation.shown, "full": observation.full, "fault": observation.fault}
+        self._scribe.note(EntryKind.OBSERVATION, data, step=number)
+        await self._scribe.commit()
+        outcome = observation.fault or "ok"
+        fold = f"{line(code or reply.text, 120)} -> {line(outcome, 80)}"
+        self._steps.append(PastStep(number=number, reply=reply.text, shown=observation.shown, fold=fold))
+
+    def _event(self) -> dict[str, Any]:
+        event = self._run.event
+        fields = {
+            "kind": event.kind,
+            "channel": event.channel,
+            "sender": event.sender,
+            "text": event.text,
+            "time": event.time.astimezone(self._equipment.zone),
+            "attachments": list(event.attachments),
+        }
+        return fields if self._run.parent is None else {**fields, "context": self._context}
+
+    # -- models: what the host asks for on behalf of the program ----------------------------------
+
+    async def ask_model(self, call: Call, text: str, model: str | None) -> str:
+        """One sub-model call; `llm` in programs.
+
+        Raises:
+            Exhausted: no model call is left.
+            ModelError: the provider failed.
+            InvalidInput: the text is too long.
+        """
+        if len(text) > MAX_SUB_PROMPT:
+            raise InvalidInput(
+                f"{len(text):,} characters are more than {MAX_SUB_PROMPT:,}",
+                field="llm",
+                remedy="Cut the text and gather several calls.",
+            )
+        settings = self._equipment.settings
+        chosen = model or self._agent.sub_model or settings.sub_model or self._model
+        messages = [Message("system", SUB_CALL), Message("user", text)]
+        reply = await self._complete(messages, chosen, step=self._host.step, call=call.number)
+        if not reply.text:
+            raise ModelError(
+                f"the model gave no text ({reply.finish})", remedy="Ask again, or in another way."
+            )
+        return reply.text
+
+    async def spawn(
+        self, call: Call, task: str, context: tuple[Any, ...], max_steps: int | None, model: str | None
+    ) -> tuple[Any, int]:
+        """A child run with its own REPL; `rlm` in programs. Gives its value and its number.
+
+        Raises:
+            RuntimeError: the child failed; says which and why.
+        """
+        own = self._run.limits
+        limits = RunLimits(
+            steps=min(max_steps or own.steps or 1, own.steps or 1),
+            depth=(own.depth or 0) - 1,
+            seconds=max(int(self._deadline - time.monotonic()), 1),
+            model_calls=own.model_calls,
+        )
+        async with self._equipment.child_slots[self._run.depth]:
+            child = await self._store.write(
+                lambda tx: tx.runs.start(
+                    tx.runs.create(self._agent, kind="rlm", text=task, limits=limits, parent=self._run)
+                )
+            )
+            chosen = model or self._agent.sub_model or self._equipment.settings.sub_model or self._model
+            runner = Runner(
+                self._equipment, self._store, self._agent, child, self._tree, context=context, model=chosen
+            )
+            try:
+                ending = await runner.run()
+            except asyncio.CancelledError:
+                await asyncio.shield(
+                    runner.end(Ending(state=RunState.CANCELLED, reason="its parent stopped"))
+                )
+                raise
+            except RlmdError as error:
+                await runner.end(Ending(state=RunState.FAILED, reason=str(error)))
+                raise
+        if ending.state is not RunState.DONE:
+            raise RuntimeError(f"child run {child.id} failed: {ending.reason}")
+        return ending.result, child.id
+
+    async def _complete(
+        self, messages: Sequence[Message], model: str, *, step: int, call: int, on_text: Any = None
+    ) -> Reply:
+        """Call a model within the tree's limit, and enter what it cost."""
+        request = Request(
+            messages=messages,
+            model=model,
+            timeout_seconds=self._equipment.settings.model_timeout_seconds,
+            key=f"{self._store.user.id}-{self._run.id}-{self._run.attempts}-{step}-{call}",
+        )
+        with self._tree.model_call():
+            async with self._equipment.model_slots:
+                began = time.monotonic()
+                reply = await self._equipment.model.complete(request, on_text)
+        cost = ModelCall(
+            run=self._run.id,
+            step=step,
+            call=call,
+            model=reply.model,
+            input_tokens=reply.usage.input_tokens,
+            output_tokens=reply.usage.output_tokens,
+            cached_tokens=reply.usage.cached_tokens,
+            estimated=reply.usage.estimated,
+            tries=reply.tries,
+            note=reply.note,
+            seconds=time.monotonic() - began,
+        )
+        await self._store.write(lambda tx: tx.runs.charge(self._run, self._agent.id, cost))
+        return replace(reply, text=reply.text.replace("\x00", ""))

@@ -1,0 +1,92 @@
+"""Writes a run's journal, with as few commits as the promise allows.
+
+What changes nothing outside the run (a read, a step's text) may wait for the next commit: what
+nobody has seen may be done again. An effect and its own row commit together with all that waits,
+in the order in which it happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from rlmd.daemon.feed import Feed
+from rlmd.memory.clock import Clock
+from rlmd.memory.journal import Journal
+from rlmd.memory.records import EntryKind, Run
+from rlmd.memory.store import Store, Transaction
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row of the journal that is to be written."""
+
+    kind: EntryKind
+    data: Mapping[str, Any]
+    step: int = 0
+    call: int = 0
+    name: str = ""
+    time: datetime | None = field(default=None)
+
+    def write(self, journal: Journal) -> None:
+        journal.add(self.kind, self.data, step=self.step, call=self.call, name=self.name, time=self.time)
+
+
+class Scribe:
+    """The pen of one run."""
+
+    def __init__(self, store: Store, run: Run, feed: Feed, clock: Clock) -> None:
+        self._store = store
+        self._run = run
+        self._feed = feed
+        self._clock = clock
+        self._waiting: list[Row] = []
+        # Rows stand in the order in which they happened, so two commits of a run never race.
+        self._turn = asyncio.Lock()
+
+    def note(
+        self, kind: EntryKind, data: Mapping[str, Any], *, step: int, call: int = 0, name: str = ""
+    ) -> None:
+        """A row that may wait for the next commit."""
+        self._waiting.append(
+            Row(kind=kind, data=data, step=step, call=call, name=name, time=self._clock.now())
+        )
+
+    async def commit(self, work: Callable[[Transaction], tuple[T, Row | None]] | None = None) -> T | None:
+        """Put all that waits on disk, with `work` and the row that it gives, in one transaction.
+
+        If `work` raises, nothing is written and what waits goes on waiting.
+        """
+        async with self._turn:
+            waiting = tuple(self._waiting)
+            if not waiting and work is None:
+                return None
+
+            def write(transaction: Transaction) -> T | None:
+                journal = transaction.journal(self._run.id)
+                for earlier in waiting:
+                    earlier.write(journal)
+                if work is None:
+                    return None
+                result, row = work(transaction)
+                if row is not None:
+                    row.write(journal)
+                return result
+
+            # A cancel must not leave it unknown whether the rows are written: they would come twice.
+            writing = asyncio.ensure_future(self._store.write(write))
+            try:
+                result = await asyncio.shield(writing)
+            except asyncio.CancelledError:
+                await asyncio.wait([writing])
+                if not writing.cancelled() and writing.exception() is None:
+                    del self._waiting[: len(waiting)]
+                raise
+            del self._waiting[: len(waiting)]
+        self._feed.grown(self._run.id)
+        return result

@@ -1,0 +1,34 @@
+"""How much of a prompt something takes, and how it is cut to fit.
+
+The count is an estimate on the safe side, the same for every provider: bytes of UTF-8 by three, where
+English has about four to a token and most scripts fewer.
+"""
+
+from __future__ import annotations
+
+BYTES_A_TOKEN = 3
+
+
+def tokens(text: str) -> int:
+    """Estimated tokens of a text."""
+    return len(text.encode(errors="replace")) // BYTES_A_TOKEN + 1
+
+
+def cut(text: str, limit: int, *, more: str = "") -> str:
+    """Head and tail of a text of more than `limit` tokens, with a line between that says what is missing.
+
+    `more` says where all of it can be read.
+    """
+    if tokens(text) <= limit:
+        return text
+    keep = max(limit * BYTES_A_TOKEN * len(text) // len(text.encode(errors="replace")) - 80, 40)
+    head, tail = text[: keep * 2 // 3], text[len(text) - keep // 3 :]
+    missing = len(text) - len(head) - len(tail)
+    where = f"; {more}" if more else ""
+    return f"{head}\n[... {missing:,} characters cut{where} ...]\n{tail}"
+
+
+def line(text: str, limit: int) -> str:
+    """A text as one line of at most `limit` characters."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= limit else flat[: limit - 4] + " ..."
