@@ -1,0 +1,134 @@
+"""agent: list, show, create, update, delete."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from rlmd.clients.records import AgentInfo, Limits
+
+from . import out
+from .base import App, F, Group, pass_app
+
+
+@click.group(
+    cls=Group,
+    examples="""
+        rlmd agent create researcher --instructions "You find sources and quote them."
+        rlmd agent list
+    """,
+)
+def agent() -> None:
+    """Minds, each with an identity, a model and a memory."""
+
+
+def _settings(function: F) -> F:
+    for option in (
+        click.option("--instructions", help="Who it is and how it should act."),
+        click.option("--model", help="Its model; '' means the daemon's."),
+        click.option("--sub-model", help="The model of `llm` and `rlm` calls; '' means the daemon's."),
+        click.option("--steps", type=click.IntRange(0, 1000), help="Steps of a run; 0 means the default."),
+        click.option("--depth", type=click.IntRange(0, 8), help="Levels of `rlm` below a run."),
+        click.option("--seconds", type=click.IntRange(0, 86_400), help="Wall time of a run."),
+        click.option("--model-calls", type=click.IntRange(0, 10_000), help="Model calls of a run."),
+    ):
+        function = option(function)
+    return function
+
+
+def _limits(given: dict[str, Any], now: Limits | None = None) -> Limits | None:
+    """The limits, where any of them is given; what is not given stays as it is now."""
+    names = ("steps", "depth", "seconds", "model_calls")
+    chosen = {name: given.pop(name) for name in names}
+    if all(value is None for value in chosen.values()):
+        return None
+    return Limits(**{n: getattr(now, n, None) if value is None else value for n, value in chosen.items()})
+
+
+@agent.command("list", examples="rlmd agent list --json")
+@pass_app
+def list_(app: App) -> None:
+    """Your agents."""
+    with app.client() as client:
+        found = client.agents()
+    if app.json:
+        out.print_json(found)
+        return
+    rows = [(a.name, a.model or "(daemon's)", out.cut(a.instructions, 60)) for a in found]
+    out.table(("agent", "model", "instructions"), rows)
+
+
+@agent.command(examples="rlmd agent show main")
+@click.argument("name")
+@pass_app
+def show(app: App, name: str) -> None:
+    """One agent."""
+    with app.client() as client:
+        _show(app, client.agent(name).get())
+
+
+@agent.command(examples='rlmd agent create researcher --instructions "You find sources." --steps 50')
+@click.argument("name")
+@_settings
+@pass_app
+def create(app: App, /, name: str, **given: Any) -> None:
+    """Make an agent with an empty memory."""
+    limits = _limits(given)
+    texts = {key: value or "" for key, value in given.items()}
+    with app.client() as client:
+        _show(app, client.create_agent(name, limits=limits, **texts).get())
+
+
+@agent.command(examples='rlmd agent update main --instructions "Answer in one sentence."')
+@click.argument("name")
+@_settings
+@pass_app
+def update(app: App, /, name: str, **given: Any) -> None:
+    """Change what is given, leave the rest."""
+    if all(value is None for value in given.values()):
+        raise click.UsageError("Nothing to change is given.")
+    with app.client() as client:
+        agent = client.agent(name)
+        _show(app, agent.update(limits=_limits(given, agent.get().limits), **given))
+
+
+@agent.command(
+    examples="""
+        rlmd agent delete researcher
+        rlmd agent delete researcher --yes --force
+    """
+)
+@click.argument("name")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--force", is_flag=True, help="Also while it has active runs, which are cancelled.")
+@pass_app
+def delete(app: App, name: str, yes: bool, force: bool) -> None:
+    """Delete an agent with its memory, log and runs. There is no way back."""
+    if not yes:
+        click.confirm(f"Delete the agent {name} with all its memory?", abort=True, err=True)
+    with app.client() as client:
+        client.agent(name).delete(force=force)
+    if app.json:
+        out.print_json({"deleted": name})
+    else:
+        out.say(f"Deleted {name}.")
+
+
+def _show(app: App, found: AgentInfo) -> None:
+    if app.json:
+        out.print_json(found)
+        return
+    limits = {name: value for name, value in out.plain(found.limits).items() if value is not None}
+    out.fields(
+        {
+            "agent": found.name,
+            "model": found.model or "(daemon's)",
+            "sub-model": found.sub_model or "(daemon's)",
+            "space": found.space,
+            "limits": " ".join(f"{name}={value}" for name, value in limits.items()) or "(daemon's)",
+            "created": out.local(found.create_time),
+            "updated": out.local(found.update_time),
+            "instructions": found.instructions,
+        }
+    )

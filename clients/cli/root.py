@@ -1,0 +1,59 @@
+"""The root command: what there is, and what the exit codes mean."""
+
+from __future__ import annotations
+
+import click
+
+from .base import App, Group, pass_app
+
+_HELP = """A daemon for minds: agents whose memory lasts.
+
+\b
+Exit codes:
+  0    done
+  1    it failed: a run, a model, a file, the daemon itself
+  2    wrong usage, or a value that cannot be
+  3    there is no such thing
+  4    conflict: the name is taken, the variable has moved on, the state is another
+  5    no daemon can be reached
+  6    no valid token, or it may not do this
+  130  interrupted by Ctrl-C
+  141  nobody reads the output any more
+"""
+
+
+@click.group(
+    cls=Group,
+    help=_HELP,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    lazy={
+        "up": "lifecycle:up",
+        "down": "lifecycle:down",
+        "status": "lifecycle:status",
+        "chat": "chat:chat",
+        "agent": "agents:agent",
+        "memory": "memory:memory",
+        "log": "log:log",
+        "run": "runs:run",
+        "user": "admin:user",
+        "token": "admin:token",
+        "usage": "admin:usage",
+        "config": "config:config",
+        "doctor": "doctor:doctor",
+    },
+    examples="""
+        rlmd chat
+        rlmd memory search "where does Bob live?"
+        rlmd status --json
+    """,
+)
+def rlmd() -> None: ...
+
+
+@rlmd.command(examples="rlmd version")  # type: ignore[call-overload,untyped-decorator,unused-ignore]
+@pass_app
+def version(app: App) -> None:
+    """Print the version of this program."""
+    from importlib.metadata import version as installed
+
+    click.echo(f'{{"version": "{installed("rlmd")}"}}' if app.json else installed("rlmd"))

@@ -1,0 +1,137 @@
+"""run: list, show, watch, cancel."""
+
+from __future__ import annotations
+
+import click
+
+from rlmd.clients.records import RunInfo, RunState
+from rlmd.clients.sync import Client, Run
+from rlmd.clients.updates import Ended
+
+from . import out
+from .base import App, Group, agent_option, pass_app
+
+
+@click.group(
+    cls=Group,
+    examples="""
+        rlmd run list
+        rlmd run show 12
+        rlmd run watch 12
+    """,
+)
+def run() -> None:
+    """What agents did, step by step, and what they do now."""
+
+
+def _handle(client: Client, agent: str, id: str) -> Run:
+    """The run by its id, or by `agent/id`."""
+    named, _, number = id.rpartition("/")
+    return client.agent(named or agent).run(number)
+
+
+@run.command(
+    "list",
+    examples="""
+        rlmd run list -n 5
+        rlmd run list --state failed --state cancelled
+    """,
+)
+@click.option("-n", default=20, show_default=True, type=click.IntRange(1), help="How many at most.")
+@click.option("--state", "states", multiple=True, type=click.Choice([*RunState]), help="Only in this state.")
+@click.option("--children", is_flag=True, help="Also runs that other runs began.")
+@agent_option
+@pass_app
+def list_(app: App, n: int, states: tuple[RunState, ...], children: bool, agent: str) -> None:
+    """Runs, newest first."""
+    with app.client() as client:
+        found = client.agent(agent).runs(states=[RunState(s) for s in states], children=children, n=n)
+    if app.json:
+        out.print_json(found)
+        return
+    rows = [(r.id, r.state, out.local(r.create_time), r.step_count, out.cut(r.event_text, 60)) for r in found]
+    out.table(("run", "state", "begun", "steps", "event"), rows, empty="There are none.")
+
+
+@run.command(examples="rlmd run show 12 --json")
+@click.argument("id")
+@agent_option
+@pass_app
+def show(app: App, id: str, agent: str) -> None:
+    """One run with its steps and their calls."""
+    with app.client() as client:
+        found = _handle(client, agent, id).get()
+    if app.json:
+        out.print_json(found)
+        return
+    out.fields(_head(found))
+    from .view import describe
+
+    for step in found.steps:
+        out.say()
+        out.say(f"step {step.number}")
+        out.say(step.code or step.reply)
+        for call in step.calls:
+            out.say(f"  {describe(call)}")
+        if step.observation.strip():
+            out.say("\n".join(f"  │ {line}" for line in step.observation.strip().splitlines()))
+
+
+def _head(found: RunInfo) -> dict[str, object]:
+    used = found.usage
+    return {
+        "run": found.id,
+        "agent": found.agent,
+        "state": f"{found.state}: {found.reason}" if found.reason else found.state,
+        "event": out.cut(found.event_text, 200),
+        "begun": out.local(found.create_time),
+        "ended": out.local(found.end_time),
+        "used": f"{used.model_calls} model calls, {used.input_tokens}+{used.output_tokens} tokens",
+    }
+
+
+@run.command(
+    examples="""
+        rlmd run watch 12
+        rlmd run watch 12 --after 8 --json
+    """
+)
+@click.argument("id")
+@click.option("--after", default=0, help="Only what comes after this place in its journal.")
+@agent_option
+@pass_app
+def watch(app: App, id: str, after: int, agent: str) -> int:
+    """Follow a run until it has ended; exit with 1 if it failed or was cancelled."""
+    from rich.console import Console
+
+    from .view import Steps
+
+    view = Steps(Console(highlight=False))
+    ended: Ended | None = None
+    try:
+        with app.client() as client:
+            for update in _handle(client, agent, id).watch(after):
+                if app.json:
+                    told = {"update": type(update).__name__.lower(), **out.plain(update)}
+                    out.print_json(told, indent=None)
+                else:
+                    view.show(update)
+                ended = update if isinstance(update, Ended) else None
+    finally:
+        view.close()
+    return 0 if ended is not None and ended.state is RunState.DONE else 1
+
+
+@run.command(examples='rlmd run cancel 12 --reason "wrong question"')
+@click.argument("id")
+@click.option("--reason", default="", help="Why, for the record.")
+@agent_option
+@pass_app
+def cancel(app: App, id: str, reason: str, agent: str) -> None:
+    """Stop a run and its children. What it did is kept."""
+    with app.client() as client:
+        found = _handle(client, agent, id).cancel(reason)
+    if app.json:
+        out.print_json(found)
+    else:
+        out.say(f"{found.id} is {found.state}.")
