@@ -41,7 +41,7 @@ class RlmdError(Exception):
 
     def __str__(self) -> str:
         head = f"{self.field}: {self.reason}" if self.field else self.reason
-        return f"{head} {self.remedy}".rstrip() if self.remedy else head
+        return f"{head.rstrip('.')}. {self.remedy}" if self.remedy else head
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.reason, self.field, self.remedy))

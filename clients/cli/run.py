@@ -74,7 +74,7 @@ def _tell(app: App, kind: str, reason: str, field: str = "", remedy: str = "", *
         told = {"error": kind, "reason": reason, "field": field, "remedy": remedy, "code": code}
         line = json.dumps(told, ensure_ascii=False)
     else:
-        line = safe(" ".join(filter(None, [f"{field}: {reason}" if field else reason, remedy])))
+        line = safe(str(errors.RlmdError(reason, field=field, remedy=remedy)))
     with contextlib.suppress(OSError):
         print(line, file=sys.stderr, flush=True)
     return code

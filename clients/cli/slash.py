@@ -38,7 +38,7 @@ def obey(text: str, client: Client, agent: Agent) -> str | Agent | None:
         case "/run" if rest:
             _show_run(agent, rest)
         case "/memory":
-            rows = [
+            named = [
                 (v.name, f"v{v.version}", out.local(v.version.time)) for v in agent.memory.variables(rest)
             ]
             out.table(("name", "version", "written"), named, empty="There is nothing.")
