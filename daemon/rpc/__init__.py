@@ -1,0 +1,1 @@
+"""The daemon's door: gRPC services over memory and the loop. Start reading at server.py, then auth.py."""

@@ -1,0 +1,98 @@
+"""The service Agents."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from google.protobuf.empty_pb2 import Empty
+
+from rlmd.errors import InvalidInput, PreconditionFailed
+from rlmd.memory.names import short
+from rlmd.memory.records import RunLimits
+from rlmd.memory.store import Transaction
+from rlmd.proto.rlmd.v1 import agents_pb2 as pb
+from rlmd.proto.rlmd.v1.agents_pb2_grpc import AgentsServicer
+
+from . import convert
+from .names import agent_of
+from .pages import cut, place, size_of
+from .service import Service
+
+TEXTS = ("instructions", "model", "sub_model")
+LIMITS = ("steps", "depth", "seconds", "model_calls")
+PATHS = (*TEXTS, "limits", *(f"limits.{name}" for name in LIMITS))
+DELETE_TRIES = 3
+"""A message may come between the cancelling of runs and the delete; then once more."""
+
+
+class Agents(Service, AgentsServicer):
+    async def CreateAgent(self, request: pb.CreateAgentRequest, context: object) -> pb.Agent:
+        def work(tx: Transaction) -> pb.Agent:
+            given = request.agent
+            texts = {name: getattr(given, name) for name in TEXTS}
+            limits = convert.limits_from(given.limits)
+            return convert.agent(tx.agents.create(request.agent_id, limits=limits, **texts))
+
+        return await self.once(request, work, pb.Agent)
+
+    async def GetAgent(self, request: pb.GetAgentRequest, context: object) -> pb.Agent:
+        agent = agent_of(request.name)
+        return convert.agent(self.store().read(lambda tx: tx.agents.get(agent)))
+
+    async def ListAgents(self, request: pb.ListAgentsRequest, context: object) -> pb.ListAgentsResponse:
+        after, most = place(request, str), size_of(request) + 1
+        found = self.store().read(lambda tx: tx.agents.page(after=after or "", most=most))
+        page, token = cut(request, found, lambda agent: agent.name)
+        return pb.ListAgentsResponse(agents=map(convert.agent, page), next_page_token=token)
+
+    async def UpdateAgent(self, request: pb.UpdateAgentRequest, context: object) -> pb.Agent:
+        agent = agent_of(request.agent.name, "agent.name")
+        paths = _checked(request.update_mask.paths)
+
+        def work(tx: Transaction) -> pb.Agent:
+            changes = _changes(request.agent, paths, tx.agents.get(agent).limits)
+            return convert.agent(tx.agents.update(agent, changes))
+
+        return await self.once(request, work, pb.Agent)
+
+    async def DeleteAgent(self, request: pb.DeleteAgentRequest, context: object) -> Empty:
+        agent = agent_of(request.name)
+
+        def work(tx: Transaction) -> Empty:
+            tx.agents.delete(agent)
+            return Empty()
+
+        for left in reversed(range(DELETE_TRIES)):
+            try:
+                return await self.once(request, work, Empty)
+            except PreconditionFailed:
+                if not request.force or not left:
+                    raise
+            await self.backend.engine.cancel_agent(self.store(), agent, "the agent is being deleted")
+        raise AssertionError("the last try returns or raises")
+
+
+def _checked(paths: Any) -> list[str]:
+    if not paths:
+        raise InvalidInput(
+            "it names no field", field="update_mask", remedy=f"Name what to change: {', '.join(PATHS)}."
+        )
+    for path in paths:
+        if path not in PATHS:
+            raise InvalidInput(
+                f"{short(path)} is not a field that can be changed",
+                field="update_mask",
+                remedy=f"There are: {', '.join(PATHS)}.",
+            )
+    return list(paths)
+
+
+def _changes(given: pb.Agent, paths: list[str], limits: RunLimits) -> dict[str, Any]:
+    """What `Agents.update` of memory takes, for the fields that are named."""
+    changes: dict[str, Any] = {path: getattr(given, path) for path in paths if path in TEXTS}
+    new = convert.limits_from(given.limits)
+    named = LIMITS if "limits" in paths else [name for name in LIMITS if f"limits.{name}" in paths]
+    if named:
+        changes["limits"] = replace(limits, **{name: getattr(new, name) for name in named})
+    return changes

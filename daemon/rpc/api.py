@@ -1,0 +1,91 @@
+"""What the services stand on: the loop, the search, and the facts that the status tells."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from rlmd.daemon.feed import Feed
+from rlmd.memory.records import Message, Passage, Run
+from rlmd.memory.search import IndexStatus, Shelf
+from rlmd.memory.store import House, Store
+
+
+class Engine(Protocol):
+    """The loop, as the services see it."""
+
+    @property
+    def feed(self) -> Feed:
+        """Wakes the watchers of runs."""
+        ...
+
+    async def accept(
+        self, store: Store, agent: str, *, text: str, channel: str, sender: str, request_id: str = ""
+    ) -> tuple[Message, Run]:
+        """Put a message into the agent's mailbox; its run is queued, and both are on disk, when this returns.
+
+        The same request id gives the same message and run.
+
+        Raises:
+            NotFound: no such agent.
+            InvalidInput: a bad text, channel, sender or request id.
+        """
+        ...
+
+    async def cancel(self, store: Store, run_id: int, reason: str) -> Run:
+        """Stop a run and its children, and wait, for a bounded time, until they have stopped."""
+        ...
+
+    async def cancel_agent(self, store: Store, agent: str, reason: str) -> None:
+        """Stop all active runs of an agent."""
+        ...
+
+
+class Searcher(Protocol):
+    """The search index, as the services see it."""
+
+    async def search(
+        self,
+        shelf: Shelf,
+        query: str,
+        k: int,
+        *,
+        prefix: str = "",
+        after: datetime | None = None,
+        before: datetime | None = None,
+        exclude: Collection[str] = (),
+    ) -> list[Passage]:
+        """The best passages, best first, over everything that is committed."""
+        ...
+
+    def status(self) -> IndexStatus: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What the daemon is; fixed once it listens."""
+
+    version: str
+    pid: int
+    data: str
+    """Its data directory."""
+    addresses: Sequence[str] = ()
+    """Filled in by the server, which knows the port that a 0 became."""
+    model: str
+    """One line for people."""
+    model_name: str
+    embedder: str
+    """One line for people."""
+    start_time: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """Everything that the services use."""
+
+    house: House
+    engine: Engine
+    searcher: Searcher
+    facts: Facts

@@ -1,0 +1,221 @@
+"""Who may call what, decided in one place before a request is read.
+
+The user comes from the bearer token and from nothing else. A method that is not in `POLICY` is refused,
+so that a new one is closed until somebody has decided. Nothing is remembered between calls, and a stream
+asks again before each message it sends: a revoked token ends at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import grpc
+
+from rlmd.errors import PermissionDenied, Unauthenticated, Unavailable
+from rlmd.memory.records import User
+from rlmd.memory.store import House
+
+from .errors import abort
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Handler = grpc.RpcMethodHandler[Any, Any]
+
+
+class Access(Enum):
+    PUBLIC = "anybody who can reach the socket"
+    USER = "whoever has a valid token"
+    ADMINISTRATOR = "administrators"
+
+
+POLICY: dict[str, dict[str, Access]] = {
+    "grpc.health.v1.Health": {"Check": Access.PUBLIC, "Watch": Access.PUBLIC, "List": Access.PUBLIC},
+    "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": Access.USER},
+    "rlmd.v1.Agents": {
+        "CreateAgent": Access.USER,
+        "GetAgent": Access.USER,
+        "ListAgents": Access.USER,
+        "UpdateAgent": Access.USER,
+        "DeleteAgent": Access.USER,
+    },
+    "rlmd.v1.Memory": {
+        "GetVariable": Access.USER,
+        "ListVariables": Access.USER,
+        "SetVariable": Access.USER,
+        "AppendVariable": Access.USER,
+        "DeleteVariable": Access.USER,
+        "UndeleteVariable": Access.USER,
+        "RevertVariable": Access.USER,
+        "ListVersions": Access.USER,
+        "DiffVersions": Access.USER,
+        "ReadSlice": Access.USER,
+        "Grep": Access.USER,
+        "Search": Access.USER,
+    },
+    "rlmd.v1.Channels": {
+        "Send": Access.USER,
+        "Chat": Access.USER,
+        "ListMessages": Access.USER,
+        "SearchMessages": Access.USER,
+    },
+    "rlmd.v1.Runs": {
+        "ListRuns": Access.USER,
+        "GetRun": Access.USER,
+        "WatchRun": Access.USER,
+        "CancelRun": Access.USER,
+    },
+    "rlmd.v1.Admin": {
+        "GetStatus": Access.USER,
+        "GetSelf": Access.USER,
+        "CreateUser": Access.ADMINISTRATOR,
+        "ListUsers": Access.ADMINISTRATOR,
+        "CreateToken": Access.USER,
+        "ListTokens": Access.USER,
+        "RevokeToken": Access.USER,
+        "GetUsage": Access.USER,
+    },
+}
+"""Service, method, and who may call it. Whose tokens may be seen and made, their methods check themselves."""
+
+_caller: contextvars.ContextVar[User] = contextvars.ContextVar("rlmd_caller")
+
+
+def caller() -> User:
+    """The user whose call is being served."""
+    return _caller.get()
+
+
+class Gate(grpc.aio.ServerInterceptor):
+    """Lets a call through to its service, as its user, and turns what the service raises into statuses."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._streams: set[asyncio.Task[Any]] = set()
+        self._draining = False
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        method = handler_call_details.method
+        service, _, name = method.removeprefix("/").rpartition("/")
+        access = POLICY.get(service, {}).get(name)
+        handler = await continuation(handler_call_details)
+        if access is Access.PUBLIC:
+            return handler
+        try:
+            visit = _Visit(self._house, _secret(handler_call_details.invocation_metadata), method)
+            user = visit.user()
+            if handler is None:
+                return None  # gRPC answers UNIMPLEMENTED: a client newer than the daemon.
+            if access is None:
+                raise PermissionDenied(
+                    "this method is closed", remedy="It has no rule about who may call it."
+                )
+            if access is Access.ADMINISTRATOR and not user.administrator:
+                raise PermissionDenied("only administrators may do this", remedy="Ask one of them.")
+        except Exception as error:
+            return _refusing(error, method)
+        return self._guarded(handler, visit)
+
+    def drain(self) -> None:
+        """End the streams that are open, so that their clients go elsewhere or come back."""
+        self._draining = True
+        for task in tuple(self._streams):
+            task.cancel()
+
+    def _guarded(self, handler: Handler, visit: _Visit) -> Handler:
+        """The same handler, run as the visitor."""
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(
+                _answering(handler.unary_unary, visit),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        make: Any = grpc.stream_stream_rpc_method_handler
+        if handler.unary_stream is not None:
+            make = grpc.unary_stream_rpc_method_handler
+        inner = handler.unary_stream or handler.stream_stream
+        guarded: Handler = make(
+            self._streaming(inner, visit), handler.request_deserializer, handler.response_serializer
+        )
+        return guarded
+
+    def _streaming(self, inner: Any, visit: _Visit) -> Any:
+        async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
+            task = asyncio.current_task()
+            assert task is not None
+            self._streams.add(task)
+            try:
+                _caller.set(visit.user())
+                async for message in inner(request, context):
+                    visit.user()
+                    yield message
+            except asyncio.CancelledError:
+                if not self._draining:
+                    raise
+                task.uncancel()
+                await abort(context, _stopping(), visit.method)
+            except Exception as error:
+                await abort(context, error, visit.method)
+            finally:
+                self._streams.discard(task)
+
+        return stream
+
+
+@dataclass(frozen=True)
+class _Visit:
+    """One call's right to be served."""
+
+    house: House
+    secret: str
+    method: str
+
+    def user(self) -> User:
+        user = self.house.read(lambda accounts: accounts.authenticate(self.secret)) if self.secret else None
+        if user is None:
+            raise Unauthenticated(
+                "the call has no valid token",
+                remedy="Send `authorization: Bearer <token>`; the first user's is in the data directory's"
+                " file `token`.",
+            )
+        return user
+
+
+def _secret(metadata: Any) -> str:
+    """The bearer token, or nothing if there is none, several, or one of another scheme."""
+    values = [value for key, value in metadata or () if key == "authorization"]
+    if len(values) != 1 or not isinstance(values[0], str):
+        return ""
+    scheme, _, secret = values[0].partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else ""
+
+
+def _refusing(error: Exception, method: str) -> Handler:
+    """A handler that ends the call. It is a stream on both sides, whatever was asked: so it reads nothing."""
+
+    async def refuse(_: AsyncIterator[Any], context: Context) -> None:
+        await abort(context, error, method)
+
+    return grpc.stream_stream_rpc_method_handler(refuse)
+
+
+def _answering(inner: Any, visit: _Visit) -> Any:
+    async def answer(request: Any, context: Context) -> Any:
+        try:
+            _caller.set(visit.user())
+            return await inner(request, context)
+        except Exception as error:
+            await abort(context, error, visit.method)
+
+    return answer
+
+
+def _stopping() -> Unavailable:
+    return Unavailable("the daemon is stopping", remedy="Try again when it runs; nothing is lost.")

@@ -1,0 +1,85 @@
+"""The service Channels."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from rlmd.memory.names import check_page
+from rlmd.memory.records import Message, Run
+from rlmd.memory.search import Shelf
+from rlmd.memory.store import Store
+from rlmd.proto.rlmd.v1 import channels_pb2 as pb
+from rlmd.proto.rlmd.v1.channels_pb2_grpc import ChannelsServicer
+from rlmd.proto.rlmd.v1.runs_pb2 import RunUpdate
+
+from . import convert
+from .auth import caller
+from .errors import about
+from .memory import check_query
+from .names import agent_of, run_name
+from .pages import cut, place, size_of
+from .service import Service
+from .updates import follow
+from .values import time_from
+
+DEFAULT_CHANNEL = "chat"
+PASSAGES = 3
+"""Passages that are asked for per hit, since several may be of one message."""
+
+
+class Channels(Service, ChannelsServicer):
+    async def Send(self, request: pb.SendRequest, context: object) -> pb.SendResponse:
+        message, run = await self._accept(self.store(), request)
+        return pb.SendResponse(message=convert.message(message, run=run.id), run=run_name(run.agent, run.id))
+
+    async def Chat(self, request: pb.SendRequest, context: object) -> AsyncIterator[RunUpdate]:
+        store = self.store()
+        _, run = await self._accept(store, request)
+        async for update in follow(store, self.backend.engine.feed, run.agent, run.id, 0):
+            yield update
+
+    async def _accept(self, store: Store, request: pb.SendRequest) -> tuple[Message, Run]:
+        agent = agent_of(request.agent, "agent")
+        with about("agent"):
+            return await self.backend.engine.accept(
+                store,
+                agent,
+                text=request.text,
+                channel=request.channel or DEFAULT_CHANNEL,
+                sender=request.sender or caller().name,
+                request_id=request.request_id,
+            )
+
+    async def ListMessages(self, request: pb.ListMessagesRequest, context: object) -> pb.ListMessagesResponse:
+        agent = agent_of(request.parent, "parent")
+        before, most = place(request, int), size_of(request) + 1
+        since, until = time_from(request, "after"), time_from(request, "before")
+        with about("parent"):
+            found = self.store().read(
+                lambda tx: tx.log(agent).recent(
+                    most, before=before, channel=request.channel, since=since, until=until
+                )
+            )
+        page, token = cut(request, found, lambda message: message.id)
+        return pb.ListMessagesResponse(messages=map(convert.message, page), next_page_token=token)
+
+    async def SearchMessages(
+        self, request: pb.SearchMessagesRequest, context: object
+    ) -> pb.SearchMessagesResponse:
+        agent = agent_of(request.parent, "parent")
+        query = check_query(request.query)
+        k = check_page(request.k, most=100, default=10, field="k")
+        store = self.store()
+        with about("parent"):
+            shelf = Shelf(agent_id=store.read(lambda tx: tx.agents.get(agent)).id)
+        passages = await self.backend.searcher.search(shelf, query, k * PASSAGES)
+        scores: dict[int, float] = {}
+        for passage in passages:  # Best first: the first passage of a message is its best.
+            scores.setdefault(int(passage.key), passage.score)
+        messages = store.read(lambda tx: tx.log(agent).several(list(scores)))
+        hits = [
+            pb.MessageHit(message=convert.message(messages[id]), score=score)
+            for id, score in scores.items()
+            if id in messages
+        ]
+        return pb.SearchMessagesResponse(hits=hits[:k])

@@ -1,0 +1,212 @@
+"""The service Memory. What may take long (big values, diffs, grep) runs on a thread, off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+from rlmd.errors import InvalidInput, TooLarge
+from rlmd.memory.names import check_page, check_text
+from rlmd.memory.records import Author
+from rlmd.memory.search import Shelf
+from rlmd.memory.store import Transaction
+from rlmd.memory.variables import Space, Writing
+from rlmd.proto.rlmd.v1 import memory_pb2 as pb
+from rlmd.proto.rlmd.v1.memory_pb2_grpc import MemoryServicer
+
+from . import convert
+from .auth import caller
+from .errors import about
+from .names import space_of, variable_of
+from .pages import cut, place, size_of
+from .service import Service
+from .values import check_size, origin_from, time_from, value_from
+
+MAX_SLICE = 1024 * 1024
+MAX_QUERY = 4_000
+LARGE = 64 * 1024
+"""Bytes from which a value is parsed on a thread."""
+
+
+class Memory(Service, MemoryServicer):
+    # -- reading ----------------------------------------------------------------------------------
+
+    async def GetVariable(self, request: pb.GetVariableRequest, context: object) -> pb.Variable:
+        space, name = variable_of(request.name)
+        as_of = time_from(request, "as_of")
+        version = request.version or None
+
+        def work(tx: Transaction) -> pb.Variable:
+            variables = tx.space(space)
+            check_size(_size(variables, name, version, as_of))
+            return convert.variable(variables.get(name, version=version, as_of=as_of), value=True)
+
+        return await asyncio.to_thread(self.store().read, work)
+
+    async def ListVariables(
+        self, request: pb.ListVariablesRequest, context: object
+    ) -> pb.ListVariablesResponse:
+        space = space_of(request.parent, "parent")
+        after, most = place(request, str) or "", size_of(request) + 1
+        with about("parent"):
+            found = self.store().read(
+                lambda tx: tx.space(space).page(
+                    request.prefix, after=after, most=most, deleted=request.show_deleted
+                )
+            )
+        page, token = cut(request, found, lambda variable: variable.name)
+        return pb.ListVariablesResponse(variables=map(convert.variable, page), next_page_token=token)
+
+    async def ListVersions(self, request: pb.ListVersionsRequest, context: object) -> pb.ListVersionsResponse:
+        space, name = variable_of(request.parent, "parent")
+        before, most = place(request, int), size_of(request) + 1
+        with about("parent"):
+            found = self.store().read(lambda tx: tx.space(space).history(name, before=before, most=most))
+        page, token = cut(request, found, lambda version: version.number)
+        return pb.ListVersionsResponse(versions=map(convert.version, page), next_page_token=token)
+
+    async def DiffVersions(self, request: pb.DiffVersionsRequest, context: object) -> pb.DiffVersionsResponse:
+        space, name = variable_of(request.name)
+        _check_version(request.from_version, "from_version")
+        _check_version(request.to_version, "to_version")
+
+        def work(tx: Transaction) -> pb.DiffVersionsResponse:
+            diff = tx.space(space).diff(name, request.from_version or None, request.to_version or None)
+            return pb.DiffVersionsResponse(diff=diff.text, from_version=diff.before, to_version=diff.after)
+
+        return await asyncio.to_thread(self.store().read, work)
+
+    async def ReadSlice(self, request: pb.ReadSliceRequest, context: object) -> pb.ReadSliceResponse:
+        space, name = variable_of(request.name)
+        start, end = request.start, request.end
+        if end - start > MAX_SLICE:
+            raise TooLarge(
+                f"a slice of {end - start:,} is longer than {MAX_SLICE:,}",
+                field="end",
+                remedy="Read it in several slices.",
+            )
+        found = await asyncio.to_thread(
+            self.store().read,
+            lambda tx: tx.space(space).slice(name, start, end, version=request.version or None),
+        )
+        value = pb.Value(text=found.value) if isinstance(found.value, str) else pb.Value(data=found.value)
+        return pb.ReadSliceResponse(value=value, length=found.length, version=found.version)
+
+    async def Grep(self, request: pb.GrepRequest, context: object) -> pb.GrepResponse:
+        space = space_of(request.parent, "parent")
+        most = check_page(request.limit, most=10_000, field="limit")
+        if not request.pattern:
+            raise InvalidInput("there is no pattern", field="pattern", remedy="Give a regular expression.")
+        with about("parent"):
+            found, more = await asyncio.to_thread(
+                self.store().read,
+                lambda tx: tx.space(space).grep(request.pattern, request.prefix, most=most),
+            )
+        return pb.GrepResponse(matches=[convert.match(space, match) for match in found], truncated=more)
+
+    async def Search(self, request: pb.SearchRequest, context: object) -> pb.SearchResponse:
+        space = space_of(request.parent, "parent")
+        query = check_query(request.query)
+        k = check_page(request.k, most=100, default=10, field="k")
+        after, before = time_from(request, "after"), time_from(request, "before")
+        with about("parent"):
+            shelf = Shelf(space_id=self.store().read(lambda tx: tx.space(space).id))
+        found = await self.backend.searcher.search(
+            shelf, query, k, prefix=request.prefix, after=after, before=before
+        )
+        return pb.SearchResponse(hits=[convert.hit(space, passage) for passage in found])
+
+    # -- writing ----------------------------------------------------------------------------------
+
+    async def SetVariable(self, request: pb.SetVariableRequest, context: object) -> pb.Variable:
+        space, name = variable_of(request.name)
+        value = await _parsed(request.value)
+        writing = _writing(request)
+        return await self.once(
+            request, lambda tx: convert.variable(tx.space(space).set(name, value, writing)), pb.Variable
+        )
+
+    async def AppendVariable(self, request: pb.AppendVariableRequest, context: object) -> pb.Variable:
+        space, name = variable_of(request.name)
+        value = await _parsed(request.value)
+        writing = _writing(request)
+        return await self.once(
+            request, lambda tx: convert.variable(tx.space(space).append(name, value, writing)), pb.Variable
+        )
+
+    async def DeleteVariable(self, request: pb.DeleteVariableRequest, context: object) -> pb.Variable:
+        space, name = variable_of(request.name)
+        writing = _plain(request.note, _expected(request))
+        return await self.once(
+            request, lambda tx: convert.variable(tx.space(space).delete(name, writing)), pb.Variable
+        )
+
+    async def UndeleteVariable(self, request: pb.UndeleteVariableRequest, context: object) -> pb.Variable:
+        space, name = variable_of(request.name)
+        writing = _plain(request.note, None)
+        return await self.once(
+            request, lambda tx: convert.variable(tx.space(space).undelete(name, writing)), pb.Variable
+        )
+
+    async def RevertVariable(self, request: pb.RevertVariableRequest, context: object) -> pb.Variable:
+        space, name = variable_of(request.name)
+        writing = _plain(request.note, _expected(request))
+        version = request.version
+        return await self.once(
+            request, lambda tx: convert.variable(tx.space(space).revert(name, version, writing)), pb.Variable
+        )
+
+
+def check_query(query: str) -> str:
+    """Raises InvalidInput."""
+    check_text(query, "query", limit=MAX_QUERY)
+    if not query.strip():
+        raise InvalidInput("there is nothing to look for", field="query", remedy="Say it in plain words.")
+    return query
+
+
+async def _parsed(value: pb.Value) -> object:
+    if len(value.json) < LARGE:
+        return value_from(value)
+    return await asyncio.to_thread(value_from, value)
+
+
+def _writing(request: pb.SetVariableRequest | pb.AppendVariableRequest) -> Writing:
+    return Writing(
+        author=Author(user=caller().name),
+        origin=origin_from(request.origin),
+        note=request.note,
+        expect=_expected(request),
+        source_time=time_from(request, "source_time"),
+    )
+
+
+def _plain(note: str, expect: int | None) -> Writing:
+    return Writing(
+        author=Author(user=caller().name),
+        origin=origin_from(pb.ORIGIN_UNSPECIFIED),
+        note=note,
+        expect=expect,
+    )
+
+
+def _expected(
+    request: pb.SetVariableRequest
+    | pb.AppendVariableRequest
+    | pb.DeleteVariableRequest
+    | pb.RevertVariableRequest,
+) -> int | None:
+    return request.expect_version if request.HasField("expect_version") else None
+
+
+def _check_version(number: int, field: str) -> None:
+    if number < 0:
+        raise InvalidInput(f"{number} is not a version", field=field, remedy="Versions count from 1.")
+
+
+def _size(space: Space, name: str, version: int | None, as_of: datetime | None) -> int:
+    """Size of what is about to be read, as far as that is known without reading it; else 0."""
+    if version is None and as_of is None:
+        head = space.find(name)
+        return 0 if head is None else head.version.size
+    return 0

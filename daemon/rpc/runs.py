@@ -1,0 +1,82 @@
+"""The service Runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from rlmd.errors import InvalidInput
+from rlmd.memory.names import MAX_NOTE, check_text
+from rlmd.memory.records import Run, RunState
+from rlmd.memory.store import Transaction
+from rlmd.proto.rlmd.v1 import runs_pb2 as pb
+from rlmd.proto.rlmd.v1.runs_pb2_grpc import RunsServicer
+
+from . import convert
+from .errors import about
+from .names import agent_of, run_of
+from .pages import cut, place, size_of
+from .service import Service
+from .updates import follow, steps
+from .values import unknown
+
+ALL_AGENTS = "-"
+_STATES = {number: state for state, number in convert.STATES.items()}
+
+
+class Runs(Service, RunsServicer):
+    async def ListRuns(self, request: pb.ListRunsRequest, context: object) -> pb.ListRunsResponse:
+        parent = agent_of(request.parent, "parent")
+        agent = None if parent == ALL_AGENTS else parent
+        before, most = place(request, int), size_of(request) + 1
+        states = [_state(number) for number in request.states]
+
+        def work(tx: Transaction) -> list[Run]:
+            if agent is not None:
+                tx.agents.get(agent)
+            return tx.runs.page(
+                agent=agent, states=states, children=request.show_children, before=before, most=most
+            )
+
+        with about("parent"):
+            found = self.store().read(work)
+        page, token = cut(request, found, lambda run: run.id)
+        return pb.ListRunsResponse(runs=map(convert.run, page), next_page_token=token)
+
+    async def GetRun(self, request: pb.GetRunRequest, context: object) -> pb.Run:
+        agent, run_id = run_of(request.name)
+
+        def work(tx: Transaction) -> pb.Run:
+            message = convert.run(tx.runs.get(run_id, agent=agent), whole=True)
+            message.steps.extend(steps(tx.journal(run_id).entries()))
+            return message
+
+        return await asyncio.to_thread(self.store().read, work)
+
+    async def WatchRun(self, request: pb.WatchRunRequest, context: object) -> AsyncIterator[pb.RunUpdate]:
+        agent, run_id = run_of(request.name)
+        after = request.after_sequence
+        if after < 0:
+            raise InvalidInput(
+                f"{after} is not a place in a journal", field="after_sequence", remedy="0 is the beginning."
+            )
+        store = self.store()
+        store.read(lambda tx: tx.runs.get(run_id, agent=agent))
+        async for update in follow(store, self.backend.engine.feed, agent, run_id, after):
+            yield update
+
+    async def CancelRun(self, request: pb.CancelRunRequest, context: object) -> pb.Run:
+        agent, run_id = run_of(request.name)
+        reason = check_text(request.reason, "reason", limit=MAX_NOTE)
+        store = self.store()
+        run = store.read(lambda tx: tx.runs.get(run_id, agent=agent))
+        if not run.state.ended:
+            run = await self.backend.engine.cancel(store, run_id, reason)
+        return convert.run(run)
+
+
+def _state(number: int) -> RunState:
+    state = _STATES.get(pb.RunState.ValueType(number))
+    if state is None:
+        raise unknown(number, "states", pb.RunState.keys()[1:])
+    return state

@@ -1,0 +1,171 @@
+"""The gRPC server: a Unix socket, TCP on loopback if asked for, health, reflection, and an end with grace.
+
+    async with Server(backend, socket=path, listen="127.0.0.1:0") as server:
+        server.addresses     # unix:/.../rlmd.sock, 127.0.0.1:41234
+
+Whoever makes one holds the lock of the data directory: a socket that is found there is a dead daemon's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from rlmd.daemon.lock import private_folder
+from rlmd.errors import PreconditionFailed
+from rlmd.proto.rlmd.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
+    agents_pb2,
+    agents_pb2_grpc,
+    channels_pb2,
+    channels_pb2_grpc,
+    memory_pb2,
+    memory_pb2_grpc,
+    runs_pb2,
+    runs_pb2_grpc,
+)
+
+from .admin import Admin
+from .agents import Agents
+from .api import Backend, Facts
+from .auth import Gate
+from .channels import Channels
+from .memory import Memory
+from .runs import Runs
+
+MAX_MESSAGE = 32 * 1024 * 1024
+"""Bytes: a value of 16 MiB whose JSON text is escaped by the client still arrives."""
+GRACE_SECONDS = 5.0
+FILES = (admin_pb2, agents_pb2, channels_pb2, memory_pb2, runs_pb2)
+SERVICES = tuple(service.full_name for file in FILES for service in file.DESCRIPTOR.services_by_name.values())
+_LOOPBACK = re.compile(r"(127\.0\.0\.1|\[::1\]|localhost):\d{1,5}")
+_OPTIONS = (
+    # Two daemons on one port would both be served connections, without an error.
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    ("grpc.max_send_message_length", MAX_MESSAGE),
+)
+
+
+class Server:
+    """All services over one backend. Use it in `async with`, or `start` and `stop` it."""
+
+    def __init__(
+        self, backend: Backend, *, socket: Path, listen: str | None = None, grace: float = GRACE_SECONDS
+    ) -> None:
+        """`grace`: seconds that calls have to end when the server stops."""
+        self._backend = backend
+        self._socket = socket
+        self._listen = listen
+        self._grace = grace
+        self._gate = Gate(backend.house)
+        self._health: Any = health.aio.HealthServicer()
+        self._server: grpc.aio.Server | None = None
+        self.addresses: tuple[str, ...] = ()
+
+    @property
+    def facts(self) -> Facts:
+        return replace(self._backend.facts, addresses=self.addresses)
+
+    async def start(self) -> None:
+        """Bind, then serve.
+
+        Raises:
+            PreconditionFailed: the socket or port is taken, or the address is not on loopback.
+        """
+        server = grpc.aio.server(interceptors=[self._gate], options=_OPTIONS)
+        self.addresses = tuple(self._bind(server))
+        self._add_services(server)
+        self._server = server
+        await server.start()
+        for service in ("", *SERVICES):
+            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+
+    async def stop(self) -> None:
+        """Take no new calls, say so to who asks for our health, end streams, and let the others finish."""
+        if self._server is None:
+            return
+        await self._health.enter_graceful_shutdown()
+        self._gate.drain()
+        await self._server.stop(self._grace)
+        self._server = None
+        self._socket.unlink(missing_ok=True)
+
+    async def __aenter__(self) -> Server:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def _bind(self, server: grpc.aio.Server) -> Iterator[str]:
+        private_folder(self._socket.parent)
+        _remove_stale(self._socket)
+        with _private_files():
+            _add_port(server, f"unix:{self._socket}")
+        self._socket.chmod(0o600)
+        yield f"unix:{self._socket}"
+        if self._listen:
+            if not _LOOPBACK.fullmatch(self._listen):
+                raise PreconditionFailed(
+                    f"{self._listen} is not on loopback",
+                    field="listen",
+                    remedy="Listen on 127.0.0.1:PORT or [::1]:PORT: tokens must not cross a network.",
+                )
+            port = _add_port(server, self._listen)
+            yield f"{self._listen.rpartition(':')[0]}:{port}"
+
+    def _add_services(self, server: grpc.aio.Server) -> None:
+        backend = replace(self._backend, facts=self.facts)
+        admin_pb2_grpc.add_AdminServicer_to_server(Admin(backend), server)
+        agents_pb2_grpc.add_AgentsServicer_to_server(Agents(backend), server)
+        channels_pb2_grpc.add_ChannelsServicer_to_server(Channels(backend), server)
+        memory_pb2_grpc.add_MemoryServicer_to_server(Memory(backend), server)
+        runs_pb2_grpc.add_RunsServicer_to_server(Runs(backend), server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        names = [*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME]
+        reflection.enable_server_reflection(names, server)
+
+
+def _add_port(server: grpc.aio.Server, address: str) -> int:
+    try:
+        return server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise PreconditionFailed(
+            f"cannot listen on {address}",
+            field="listen",
+            remedy="Is the port taken? Choose another, or port 0 for a free one.",
+        ) from error
+
+
+def _remove_stale(socket: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(socket.lstat().st_mode):
+            raise PreconditionFailed(
+                f"{socket} is in the way of the daemon's socket", field="data", remedy="Move it away."
+            )
+        socket.unlink()
+
+
+@contextlib.contextmanager
+def _private_files() -> Iterator[None]:
+    """Files made in here are their owner's alone from the first moment."""
+    before = os.umask(0o177)
+    try:
+        yield
+    finally:
+        os.umask(before)
