@@ -83,7 +83,8 @@ class Tables:
         import lancedb
 
         folder.mkdir(parents=True, exist_ok=True)
-        self._connection = lancedb.connect(str(folder))
+        # Its type is that of the base class, which lacks half of the arguments.
+        self._connection: Any = lancedb.connect(str(folder))
 
     def names(self) -> list[str]:
         with _damage():

@@ -14,15 +14,13 @@ from functools import lru_cache
 
 import snowballstemmer
 
-STOP_WORDS = frozenset(
-    (
-        "a about am an and any are as at be been being but by can could did do "
-        "does doing for from had has have having he her hers him his how i if in into "
-        "is it its may me might my no not of on or our ours she should so than "
-        "that the their theirs them then there these they this those to us was we were what when "
-        "where which who whom whose why will with would you your yours "
-    ).split()
-)
+_STOP_WORDS = """
+a about am an and any are as at be been being but by can could did do does doing for from had
+has have having he her hers him his how i if in into is it its may me might my no not of on or
+our ours she should so than that the their theirs them then there these they this those to us
+was we were what when where which who whom whose why will with would you your yours
+"""
+STOP_WORDS = frozenset(_STOP_WORDS.split())
 """English words that say nothing about what is looked for. Documents keep them: `to be` is found."""
 
 _ASCII_WORD = re.compile(r"[a-z0-9]+")

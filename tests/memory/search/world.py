@@ -89,7 +89,7 @@ class World:
 
     def say(self, sender: str, text: str) -> None:
         def work(connection: Connection) -> None:
-            row = dict(agent_id=1, channel="chat", sender=sender, text=text, time=to_micros(START))
+            row = {"agent_id": 1, "channel": "chat", "sender": sender, "text": text, "time": to_micros(START)}
             query = insert(messages).values(**row, origin=3, from_agent=False).returning(messages.c.id)
             id = connection.execute(query).scalar_one()
             connection.execute(insert(index_queue).values(agent_id=1, message_id=id))
@@ -124,7 +124,7 @@ def _prepare(connection: Connection) -> None:
     if connection.execute(select(users.c.id)).first() is None:
         connection.execute(insert(users).values(id=1, name="alice", administrator=True, create_time=0))
         connection.execute(insert(spaces).values(id=1, user_id=1, name="home"))
-        agent = dict(user_id=1, space_id=1, name="mind", instructions="", model="", sub_model="", limits="{}")
+        agent = {"user_id": 1, "space_id": 1, "name": "mind", "instructions": "", "model": "", "sub_model": "", "limits": "{}"}  # fmt: skip
         connection.execute(insert(agents).values(id=1, **agent, create_time=0, update_time=0))
 
 
@@ -148,7 +148,8 @@ def _write(connection: Connection, name: str, value: Any, when: int) -> None:
     connection.execute(
         insert(versions).values(
             variable_id=id, number=number, kind=kind, size=len(data), characters=len(data), inline=data,
-            author_user="alice", author_agent="", author_step=0, author_call=0, origin=3, note="", write_time=when,
+            author_user="alice", author_agent="", author_step=0, author_call=0, origin=3, note="",
+            write_time=when,
         )
     )  # fmt: skip
     connection.execute(insert(index_queue).values(space_id=1, variable_id=id))
