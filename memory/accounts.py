@@ -23,8 +23,8 @@ class Accounts:
     """All users and tokens, over one connection. Whoever holds this is above tenancy: the daemon itself."""
 
     def __init__(self, connection: Connection, now: datetime) -> None:
-        self._connection = connection
-        self._now = now
+        self.connection = connection
+        self.now = now
 
     def create_user(self, name: str, *, administrator: bool) -> User:
         """Raises AlreadyExists or InvalidInput."""
@@ -33,9 +33,9 @@ class Accounts:
             raise AlreadyExists(
                 f"there is a user {short(name)} already", field="user_id", remedy="Choose another id."
             )
-        row = {"name": name, "administrator": administrator, "create_time": to_micros(self._now)}
-        user_id = self._connection.execute(insert(users).returning(users.c.id), row).scalar_one()
-        return User(id=user_id, name=name, administrator=administrator, create_time=self._now)
+        row = {"name": name, "administrator": administrator, "create_time": to_micros(self.now)}
+        user_id = self.connection.execute(insert(users).returning(users.c.id), row).scalar_one()
+        return User(id=user_id, name=name, administrator=administrator, create_time=self.now)
 
     def user(self, name: str) -> User:
         """Raises NotFound."""
@@ -48,14 +48,14 @@ class Accounts:
 
     def users(self, *, after: str = "", most: int = 100) -> list[User]:
         statement = select(users).where(users.c.name > after).order_by(users.c.name).limit(most)
-        return [_user(row) for row in self._connection.execute(statement)]
+        return [_user(row) for row in self.connection.execute(statement)]
 
     def create_token(
         self, user: User, label: str, *, expire_time: datetime | None = None
     ) -> tuple[Token, str]:
         """A new token and its secret: 256 random bits, of which only the hash is kept."""
         check_text(label, "label", limit=100)
-        if expire_time is not None and expire_time <= self._now:
+        if expire_time is not None and expire_time <= self.now:
             raise InvalidInput(
                 "the time has passed", field="expire_time", remedy="Give one in the future, or none."
             )
@@ -64,13 +64,11 @@ class Accounts:
             "user_id": user.id,
             "hash": _hash(secret),
             "label": label,
-            "create_time": to_micros(self._now),
+            "create_time": to_micros(self.now),
             "expire_time": None if expire_time is None else to_micros(expire_time),
         }
-        token_id = self._connection.execute(insert(tokens).returning(tokens.c.id), row).scalar_one()
-        token = Token(
-            id=token_id, user=user.name, label=label, create_time=self._now, expire_time=expire_time
-        )
+        token_id = self.connection.execute(insert(tokens).returning(tokens.c.id), row).scalar_one()
+        token = Token(id=token_id, user=user.name, label=label, create_time=self.now, expire_time=expire_time)
         return token, secret
 
     def authenticate(self, secret: str) -> User | None:
@@ -80,8 +78,8 @@ class Accounts:
             .join(tokens, tokens.c.user_id == users.c.id)
             .where(tokens.c.hash == _hash(secret), tokens.c.revoke_time.is_(None))
         )
-        row = self._connection.execute(statement).first()
-        if row is None or (row.expire_time is not None and row.expire_time <= to_micros(self._now)):
+        row = self.connection.execute(statement).first()
+        if row is None or (row.expire_time is not None and row.expire_time <= to_micros(self.now)):
             return None
         return _user(row)
 
@@ -90,20 +88,20 @@ class Accounts:
         statement = select(tokens).where(tokens.c.user_id == user.id).order_by(tokens.c.id.desc()).limit(most)
         if before is not None:
             statement = statement.where(tokens.c.id < before)
-        return [_token(row, user) for row in self._connection.execute(statement)]
+        return [_token(row, user) for row in self.connection.execute(statement)]
 
     def revoke(self, user: User, token_id: int) -> None:
         """End a token at once; no effect on one that is revoked. Raises NotFound."""
         mine = (tokens.c.id == token_id) & (tokens.c.user_id == user.id)
-        if self._connection.execute(select(tokens.c.id).where(mine)).first() is None:
+        if self.connection.execute(select(tokens.c.id).where(mine)).first() is None:
             raise NotFound(
                 f"there is no token {token_id}", field="name", remedy="List the tokens that exist."
             )
         statement = update(tokens).where(mine, tokens.c.revoke_time.is_(None))
-        self._connection.execute(statement.values(revoke_time=to_micros(self._now)))
+        self.connection.execute(statement.values(revoke_time=to_micros(self.now)))
 
     def _user(self, name: str) -> Row[tuple[object, ...]] | None:
-        return self._connection.execute(select(users).where(users.c.name == name)).first()
+        return self.connection.execute(select(users).where(users.c.name == name)).first()
 
 
 def _hash(secret: str) -> bytes:

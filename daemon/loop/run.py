@@ -74,7 +74,7 @@ class Runner:
         self._run = run
         self._tree = tree
         self._context = list(context)
-        self._model = model or agent.model or equipment.settings.model
+        self._model = model or agent.model or equipment.settings.model or equipment.model.default
         self._deadline = time.monotonic() + (run.limits.seconds or 0)
         self._scribe = Scribe(store, run, equipment.feed, equipment.clock)
         self._host = RunHost(equipment, store, agent, run, self._scribe, self)

@@ -75,6 +75,11 @@ class Model(Protocol):
         """One line for people: provider and address, never a secret."""
         ...
 
+    @property
+    def default(self) -> str:
+        """The model that is asked for where the settings name none."""
+        ...
+
     async def complete(self, request: Request, on_text: OnText | None = None) -> Reply:
         """Answer the request; `on_text` is given each piece of text as it streams in.
 

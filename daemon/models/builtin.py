@@ -34,6 +34,10 @@ class BuiltinModel:
     """See the module."""
 
     @property
+    def default(self) -> str:
+        return MODEL
+
+    @property
     def label(self) -> str:
         return "built-in rules (no model; set OPENAI_API_KEY or OPENAI_BASE_URL for a real one)"
 

@@ -30,6 +30,9 @@ CONNECT_SECONDS = 10.0
 MAX_WIRE_BYTES = 32 * 1024 * 1024
 """Bytes of one response that are read at most: protects the daemon's memory from a line that never ends."""
 
+DEFAULT_MODEL = "gpt-5-mini"
+"""Of OpenAI itself; another endpoint says 404, with the remedy, until RLMD_MODEL names one of its own."""
+
 
 @dataclass
 class _Dialect:
@@ -72,6 +75,10 @@ class OpenAIModel:
             # Compressed answers would slip past the cap on bytes.
             default_headers={"Accept-Encoding": "identity"},
         )
+
+    @property
+    def default(self) -> str:
+        return DEFAULT_MODEL
 
     @property
     def label(self) -> str:

@@ -1,0 +1,46 @@
+"""What the daemon does now and then on its own: it drops answers of request ids that nobody repeats.
+
+APScheduler fires; nothing of importance hangs on a firing, because each one finds out by itself what
+there is to do.
+"""
+
+from __future__ import annotations
+
+import logging
+from types import TracebackType
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from rlmd.errors import RlmdError
+from rlmd.memory.store import House
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 3600
+
+
+class Upkeep:
+    """Runs in a thread of its own while it is entered."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._scheduler = BackgroundScheduler(
+            timezone="UTC", job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+        )
+
+    def __enter__(self) -> Upkeep:
+        self._scheduler.add_job(self._forget_requests, "interval", seconds=EVERY_SECONDS)
+        self._scheduler.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._scheduler.shutdown(wait=True)
+
+    def _forget_requests(self) -> None:
+        try:
+            if dropped := self._house.forget_requests().result():
+                log.debug("dropped the answers of %d old requests", dropped)
+        except RlmdError as error:
+            log.warning("old requests could not be dropped: %s", error)
