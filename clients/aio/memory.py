@@ -243,4 +243,6 @@ class Memory:
     def _name(self, name: str) -> str:
         if not isinstance(name, str):
             raise InvalidInput(f"a {type(name).__name__} is not a name.", field="name", remedy="Give a text.")
+        if not name:
+            raise InvalidInput("it is empty", field="name", remedy="Give a name such as people/bob.")
         return f"{self._parent}/variables/{check_text(name, 'name')}"

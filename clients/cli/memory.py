@@ -268,7 +268,7 @@ def diff(app: App, name: str, a: int, b: int, agent: str) -> None:
         out.print_json({"name": name, "diff": changed})
         return
     if not out.is_terminal():
-        print(changed, end="")
+        print(changed, end="" if changed.endswith("\n") or not changed else "\n")
         return
     for line in changed.splitlines():
         color = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])

@@ -48,6 +48,7 @@ class Steps:
         self._console = console
         self._writing = _Writing()
         self._busy: Status | None = None
+        self._observed = ""
 
     def wait(self) -> None:
         """Show that something is being worked on; only on a terminal."""
@@ -61,6 +62,10 @@ class Steps:
             self._busy = None
 
     def show(self, update: up.Update) -> None:
+        # The last observation of a run that is done is for a model that will not read it.
+        observed, self._observed = self._observed, ""
+        if observed and not (isinstance(update, up.Ended) and update.state is RunState.DONE):
+            self._observation(observed)
         match update:
             case up.Writing():
                 for line in self._writing.feed(update.text):
@@ -75,7 +80,8 @@ class Steps:
                 if update.call.function != "reply" or update.call.error:
                     self._dim(f"  {describe(update.call)}")
             case up.Observed():
-                self._observed(update.text)
+                self._observed = update.text
+                self.wait()
             case up.Said():
                 self._said(update.text)
             case up.Restarted():
@@ -90,13 +96,12 @@ class Steps:
         self.close()
         self._console.print(Text(safe(line), style=style), soft_wrap=True)
 
-    def _observed(self, text: str) -> None:
+    def _observation(self, text: str) -> None:
         lines = text.strip().splitlines()
         for line in lines[:OBSERVATION_LINES]:
             self._dim(f"  │ {cut(line, 200)}")
         if len(lines) > OBSERVATION_LINES:
             self._dim(f"  │ … {len(lines) - OBSERVATION_LINES} more lines")
-        self.wait()
 
     def _said(self, text: str) -> None:
         self.close()
@@ -156,12 +161,22 @@ def describe(call: Call) -> str:
     return f"{head} → {result}" if result else head
 
 
+class _Cut:
+    """JSON that was cut and is none any more."""
+
+
 def _result(result: Any) -> str:
     match result:
         case None:
             return ""
+        case _Cut():
+            return "much"
         case {"version": int(number), "variable": _}:
             return f"v{number}"
+        case {"missing": _}:
+            return "nothing there"
+        case {"message": int(number)}:
+            return f"message {number}"
         case list():
             return f"{len(result)} found" if result else "nothing found"
         case str():
@@ -170,8 +185,7 @@ def _result(result: Any) -> str:
 
 
 def _load(text: str) -> Any:
-    """The data, or the text itself where it was cut and is JSON no more."""
     try:
         return json.loads(text) if text else None
     except ValueError:
-        return text
+        return _Cut()
