@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+from tests.daemon_process import DaemonProcess, model_env
 from tests.model_server import ModelServer
+
+StartDaemon = Callable[..., DaemonProcess]
 
 
 @pytest.fixture
@@ -14,3 +19,27 @@ def model_server() -> Iterator[ModelServer]:
     """A scripted model behind a real HTTP server; see tests/model_server.py."""
     with ModelServer() as server:
         yield server
+
+
+@pytest.fixture
+def start_daemon(tmp_path: Path) -> Iterator[StartDaemon]:
+    """Starts daemons: `start_daemon(model_server)` thinks with that server, `start_daemon()` with rules.
+
+    Settings are given by name, such as `max_steps=3`. All are stopped at the test's end.
+    """
+    with ExitStack() as stack:
+        count = 0
+
+        def start(server: ModelServer | None = None, **config: int) -> DaemonProcess:
+            nonlocal count
+            count += 1
+            env = {} if server is None else model_env(server)
+            return stack.enter_context(DaemonProcess(tmp_path / f"d{count}", env=env, config=config))
+
+        yield start
+
+
+@pytest.fixture
+def daemon(start_daemon: StartDaemon) -> DaemonProcess:
+    """A daemon without a provider: the built-in rules are its model."""
+    return start_daemon()
