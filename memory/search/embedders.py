@@ -72,8 +72,8 @@ class LexicalEmbedder:
     name = "lexical-1-512"
     label = "built in (words and their parts; no model)"
     dimension = 512
-    weight = 0.2
-    floor = 0.15
+    weight = 0.15
+    floor = 0.25
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)

@@ -16,6 +16,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ class Index:
         self._tables: Tables | None = None
         self._shelves: dict[Shelf, Shelved] = {}
         self._builds: dict[Shelf, Iterator[None]] = {}
-        self._dropped: list[Shelf] = []
+        self._dropped: deque[Shelf] = deque()
         self._doubted: set[Shelf] = set()
         self._failure = ""
         self._lock = threading.RLock()
@@ -116,8 +117,7 @@ class Index:
     def status(self) -> IndexStatus:
         with self._database.reading() as connection:
             pending = queue.count_waiting(connection)
-        with self._lock:
-            building = ", ".join(sorted(shelf.name for shelf in self._builds))
+        building = ", ".join(sorted(shelf.name for shelf in list(self._builds)))
         if self._thread is None or self._closing:
             return IndexStatus(state=IndexState.STOPPED, pending=pending, detail="")
         if self._failure:
@@ -128,8 +128,7 @@ class Index:
 
     def drop(self, shelf: Shelf) -> None:
         """Forget a shelf whose space or agent has been deleted. Returns at once."""
-        with self._lock:
-            self._dropped.append(shelf)
+        self._dropped.append(shelf)
         self._wake.set()
 
     async def search(
@@ -172,7 +171,11 @@ class Index:
         if k <= 0 or not terms:
             return []
         self._await_queue(shelf)
-        shelved = self._open(shelf)
+        try:
+            shelved = self._open(shelf)
+        except RlmdError as error:
+            log.warning("the shelf %s is scanned, since it cannot be opened: %s", shelf.name, error)
+            shelved = None
         if shelved is not None:
             # The queue is read before the table: what leaves it in between is hidden there, and found here.
             hidden, pending = self._pending(shelf, filter)
@@ -239,7 +242,7 @@ class Index:
         return vectors[0], (vectors[1:] @ vectors[0]).tolist()
 
     def _open(self, shelf: Shelf) -> Shelved | None:
-        """The shelf ready to be searched, or None while it is built."""
+        """The shelf ready to be searched, or None while it is built. Raises `ModelError`."""
         with self._lock:
             if self._tables is None or shelf in self._builds or shelf in self._doubted:
                 return None
@@ -250,8 +253,6 @@ class Index:
                 return self._shelves[shelf]
             except Damaged as error:
                 self._rebuild(shelf, str(error))
-            except RlmdError as error:
-                log.warning("the shelf %s is not opened: %s", shelf.name, error)
             return None
 
     def _checked(self, tables: Tables, shelf: Shelf) -> Shelved:
@@ -361,12 +362,13 @@ class Index:
             last = seen[-1][0]
             ids = {id for _, id in seen}
             texts = (row for id in sorted(ids) for row in queue.rows(connection, self._source, shelf, id))
-            first = self._embed(texts)  # Before anything is removed: the embedder may fail.
+            batch = self._embed(texts)  # Before anything is removed: the embedder may fail.
             shelved.remove(ids)
-            while first[0]:
-                shelved.add(*first)
-                first = self._embed(texts)
-        shelved.add(*first, mark=last)
+            while len(batch[0]) == EMBED:
+                shelved.add(*batch)
+                batch = self._embed(texts)
+        # The mark comes with the last rows: a commit fewer, and never before all of them.
+        shelved.add(*batch, mark=last)
         name = self._embedder_name()
         self._database.write(lambda connection: queue.settle(connection, shelf, name, last)).result()
         shelved.compact()
@@ -406,10 +408,9 @@ class Index:
         log.info("built the shelf %s: %d passages", shelf.name, shelved.statistics.passages)
 
     def _drop_shelves(self) -> None:
-        with self._lock:
-            dropped, self._dropped = self._dropped, []
-        for shelf in dropped:
-            self._drop(shelf)
+        while self._dropped:
+            self._drop(self._dropped[0])
+            self._dropped.popleft()
 
     def _check_doubted(self) -> None:
         with self._lock:

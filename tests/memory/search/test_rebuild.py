@@ -109,7 +109,7 @@ async def test_damage_under_a_running_index_does_not_fail_a_search(tmp_path: Pat
 
 async def test_another_embedder_builds_it_anew(tmp_path: Path) -> None:
     embedders: list[Embedder] = [LexicalEmbedder(), OtherEmbedder(), LexicalEmbedder()]
-    answers = []
+    answers: list[list[list[Passage]]] = []
     for embedder in embedders:
         with world(tmp_path, embedder) as made:
             if not answers:

@@ -1,4 +1,4 @@
-"""A small memory for the tests of the index: variables and messages in SQLite, each with its row in the queue."""
+"""A small memory for the tests of the index: variables, messages and their queue, in SQLite."""
 
 from __future__ import annotations
 
@@ -124,8 +124,9 @@ def _prepare(connection: Connection) -> None:
     if connection.execute(select(users.c.id)).first() is None:
         connection.execute(insert(users).values(id=1, name="alice", administrator=True, create_time=0))
         connection.execute(insert(spaces).values(id=1, user_id=1, name="home"))
-        agent = {"user_id": 1, "space_id": 1, "name": "mind", "instructions": "", "model": "", "sub_model": "", "limits": "{}"}  # fmt: skip
-        connection.execute(insert(agents).values(id=1, **agent, create_time=0, update_time=0))
+        agent = {"user_id": 1, "space_id": 1, "name": "mind"}
+        texts = dict.fromkeys(("instructions", "model", "sub_model", "limits"), "")
+        connection.execute(insert(agents).values(id=1, **agent, **texts, create_time=0, update_time=0))
 
 
 def _write(connection: Connection, name: str, value: Any, when: int) -> None:
