@@ -242,7 +242,11 @@ def found_messages(messages: list[Message], place: Place) -> Answer:
 
 def shown_message(message: Message, zone: tzinfo) -> records.Message:
     return records.Message(
-        time=message.time.astimezone(zone), channel=message.channel, sender=message.sender, text=message.text
+        time=message.time.astimezone(zone),
+        channel=message.channel,
+        sender=message.sender,
+        text=message.text,
+        from_agent=message.from_agent,
     )
 
 

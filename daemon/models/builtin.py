@@ -27,7 +27,7 @@ MODEL = "builtin"
 _OPEN = re.compile(r"^<event\b[^\n]*>[ \t]*\n", re.MULTILINE)
 _CLOSE = re.compile(r"\n</event>[ \t]*$", re.MULTILINE)
 _SUB_CALL = re.compile(r"\bsub-?(?:call|model)\b", re.IGNORECASE)
-_CHILD = re.compile(r"^<event\b[^\n>]*\brlm\b", re.MULTILINE)
+_CHILD = re.compile(r'^<event kind="rlm">', re.MULTILINE)
 
 
 class BuiltinModel:

@@ -180,7 +180,7 @@ _ASKED = (
 def answer(
     question: str, words: Sequence[str], names: Sequence[str], musts: Sequence[str], first: str
 ) -> str:
-    """Quote what was said, best first, newest first, at most three: from memory, or else from the log.
+    """Quote the lines that fit best, at most three, newest first: from memory, or else from the log.
 
     What the log has and memory has had too, at any version, is left to memory: it may have been corrected or
     forgotten. The variables in `names` are looked at in any case; facts of the one named `first` go first.
@@ -191,10 +191,10 @@ def answer(
         f"""
 found, known, seen = [], [], []
 
-def find(at, by, text, where):
+def find(at, by, text, where, near=1.0):
     if all([must in (text + where).lower() for must in musts]):
         score, at = fits(text + " " + where), at[:16].replace("T", " ")
-        found.append((score, where == {first!r}, at, by, text, where))
+        found.append((score, where == {first!r}, near, at, by, text, where))
 
 def earlier(name):
     said = []
@@ -213,23 +213,23 @@ for name in dict.fromkeys({list(names)!r} + [hit.name for hit in hits]):
         known += earlier(name)
 for hit in hits:
     if not hit.name.startswith(({FACTS!r}, "builtin/")):
-        find(hit.time.isoformat(), "", hit.text, hit.name)
+        for line in [line.strip() for line in hit.text.split("\\n")]:
+            find(hit.time.isoformat(), "", line, hit.name, hit.score)
 
 if not [f for f in found if f[0] == len(words)]:
     for m in log.search(question, k=20):
         asked = m.text.endswith("?") or re.match({_ASKED!r}, m.text) or m.text == event.text
-        mine = [mark for mark in ({FACTS!r}, "`", ", log)") if mark in m.text]
-        if not (asked or mine or [said for said in known if said in m.text]):
+        if not (asked or m.from_agent or [said for said in known if said in m.text]):
             find(m.time.isoformat(), m.sender, m.text, "log")
 """,
         """
-found.sort(key=lambda f: f[:3], reverse=True)
+found.sort(key=lambda f: f[:4], reverse=True)
 best = found[0][:2] if found else (0, False)
 if best[0] == 0 or best[0] * 2 < len(words):
     reply("I found nothing about that, neither in memory nor in the log.")
     done()
 lines = [] if best[0] == len(words) else ["Nothing says exactly that. The nearest that I have:"]
-for score, first, at, by, text, where in found:
+for score, first, near, at, by, text, where in found:
     if (score, first) == best and text not in seen and len(seen) < 3:
         seen.append(text)
         who = f"{by}, " if by else ""

@@ -45,6 +45,8 @@ class Message:
     channel: str
     sender: str
     text: str
+    from_agent: bool
+    """Whether you said it."""
 
 
 @dataclass(frozen=True, kw_only=True)

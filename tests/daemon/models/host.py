@@ -66,7 +66,9 @@ class Mind:
         return reply
 
     def _logged(self, sender: str, text: str) -> None:
-        self.log.append(Message(time=self.now, channel="cli", sender=sender, text=text))
+        self.log.append(
+            Message(time=self.now, channel="cli", sender=sender, text=text, from_agent=sender == "main")
+        )
 
     async def call(self, call: Call) -> Outcome:
         self.calls = call.number

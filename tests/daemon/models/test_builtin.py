@@ -276,7 +276,7 @@ def test_a_sub_call_is_answered_by_quotation() -> None:
 
 
 async def test_a_child_run_gives_sentences_of_its_context(mind: Mind) -> None:
-    card = "<event 3 rlm from main>\nFind every promise to Anna\n</event>"
+    card = '<event kind="rlm">\nFind every promise to Anna\n</event>'
     (block,) = parse(answer([Message("system", "You are."), Message("user", card)])).blocks
     given: list[object] = []
 
@@ -285,12 +285,11 @@ async def test_a_child_run_gives_sentences_of_its_context(mind: Mind) -> None:
             given.extend(call.args)
             return await super().call(call)
 
-    world = World(event={"text": "", "time": NOON}, now=NOON, seed=1, depth=0)
+    context = ["Sky is blue. Bob made a promise to Anna.", "No."]
+    event = {"text": "", "time": NOON, "context": context}
+    world = World(event=event, now=NOON, seed=1, depth=0)
     session = await mind.sandbox.open(world, Limits())
     try:
-        await session.run_step(
-            'context = ["Sky is blue. Bob made a promise to Anna.", "No."]', Parent(mind.sandbox), 1
-        )
         result = await session.run_step(block.code, Parent(mind.sandbox), 1)
     finally:
         await session.close()
