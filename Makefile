@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 # How many tests run at once, and what else pytest is told: make test WORKERS=0 ARGS="-x tests/memory"
 WORKERS ?= 2
 ARGS ?=
