@@ -232,11 +232,15 @@ class Machine(RuleBasedStateMachine):
             found += [variable.name for variable in page]
         assert found == self.model.names(prefix, deleted=deleted)
 
-    @rule(name=NAMES, start=st.integers(-1, 3000), length=st.integers(-1, 3000))
-    def slice(self, name: str, start: int, length: int) -> None:
+    @rule(name=NAMES, first=st.integers(0, 20), last=st.integers(0, 20), off=st.integers(-1, 1))
+    def slice(self, name: str, first: int, last: int, off: int) -> None:
+        """Between twentieths of the value, so that pieces' borders are met whatever its length."""
+        whole = self.model.past[name][-1].facts(0)[2] if self.model.past.get(name) else 0
+        assert isinstance(whole, int)
+        start, end = whole * first // 20 + off, whole * last // 20
         outcome = same_error(
-            lambda: self.model.slice(name, start, start + length),
-            lambda: self.home.look(lambda space: space.slice(name, start, start + length), agent=self.agent),
+            lambda: self.model.slice(name, start, end),
+            lambda: self.home.look(lambda space: space.slice(name, start, end), agent=self.agent),
         )
         if outcome is not None:
             (value, whole), part = outcome

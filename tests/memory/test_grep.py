@@ -1,0 +1,93 @@
+"""Regular expressions over texts in pieces."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+import regex
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rlmd.errors import DeadlineExceeded, InvalidInput
+from rlmd.memory import grep
+from rlmd.memory.grep import Pattern
+
+from .host import Home, writing
+
+CHUNKS = st.lists(st.text(alphabet="ab\n\r\u00e9 ", max_size=12), max_size=8)
+PATTERNS = (
+    "a",
+    "^$",
+    "x*",
+    "^a",
+    "b$",
+    "a\\s*b",
+    "\u00e9",
+    "^",
+    "$",
+    "\\s",
+    "a+$",
+    "^[^a]*$",
+    "(?i)A",
+    "\\bb",
+)
+
+
+def plainly(pattern: str, text: str) -> list[tuple[int, int, str]]:
+    """What `Pattern.lines` gives, line by line."""
+    found, offset = [], 0
+    for number, line in enumerate(regex.findall(r"[^\n]*\n|[^\n]+", text), 1):
+        shown = line.removesuffix("\n").removesuffix("\r") if line.endswith("\n") else line
+        if match := regex.search(pattern, shown, regex.MULTILINE):
+            found.append((number, offset + match.start(), shown))
+        offset += len(line)
+    return found
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@settings(max_examples=60, deadline=None, print_blob=True)
+@given(chunks=CHUNKS)
+def test_pieces_do_not_matter(pattern: str, chunks: list[str]) -> None:
+    assert list(Pattern(pattern).lines(chunks)) == plainly(pattern, "".join(chunks))
+
+
+@settings(max_examples=200, deadline=None, print_blob=True)
+@given(pattern=st.text(alphabet="ab(){}[]*+?|\\^$.<>=!:-,09pPLux&#~", max_size=12))
+def test_a_pattern_works_or_is_refused(pattern: str) -> None:
+    with contextlib.suppress(InvalidInput):
+        list(Pattern(pattern).lines(["ab\n", "b[a]\n"]))
+
+
+def test_a_match_is_at_its_slice(home: Home) -> None:
+    text = "".join(f"{'äöü' * (number % 40)} number {number}\r\n" for number in range(20_000))
+    home.edit(lambda space: space.set("book", text, writing()))
+    matches, more = home.look(lambda space: space.grep(r"number 1999\d$"))
+    assert [match.text.split()[-1] for match in matches] == [str(number) for number in range(19_990, 20_000)]
+    assert not more
+    for match in matches:
+        assert text[match.start :].startswith("number 1999")
+        part = home.look(lambda space, at=match.start: space.slice("book", at, at + 6))  # type: ignore[misc]
+        assert part.value == "number"
+
+
+def test_limits(home: Home) -> None:
+    for name in ("a", "b", "other/c"):
+        home.edit(lambda space, name=name: space.set(name, "hit\nhit\n", writing()))  # type: ignore[misc]
+    home.edit(lambda space: space.set("data", ["hit"], writing()))
+    matches, more = home.look(lambda space: space.grep("hit", most=3))
+    assert [(match.name, match.line) for match in matches] == [("a", 1), ("a", 2), ("b", 1)]
+    assert more
+    matches, more = home.look(lambda space: space.grep("hit", most=0))
+    assert len(matches) == 6
+    assert not more
+    matches, _ = home.look(lambda space: space.grep("hit", "other/"))
+    assert [match.name for match in matches] == ["other/c", "other/c"]
+    with pytest.raises(InvalidInput, match="limit"):
+        home.look(lambda space: space.grep("hit", most=-1))
+
+
+def test_a_pattern_that_never_ends_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grep, "SECONDS", 0.2)
+    with pytest.raises(DeadlineExceeded):
+        list(Pattern(r"(a|aa)+\1+(?<!b)$").lines(["a" * 5_000 + "b"]))
