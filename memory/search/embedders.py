@@ -15,7 +15,6 @@ from math import log
 from typing import Protocol
 
 import numpy as np
-import openai
 from numpy.typing import NDArray
 
 from rlmd.errors import ModelError
@@ -111,6 +110,9 @@ class OpenAIEmbedder:
 
     def __init__(self, *, url: str, model: str, key: str = "", timeout: float = 30.0) -> None:
         """`timeout` in seconds, for one request; one that fails is tried three times in all."""
+        # Half a second, which only those pay who use it.
+        import openai
+
         self._model = model
         self.label = f"{model} at {url}"
         # The endpoint may want no key, but the client refuses to be made without one.
@@ -149,6 +151,8 @@ class OpenAIEmbedder:
             return self._probed
 
     def _request(self, texts: Sequence[str]) -> Vectors:
+        import openai
+
         try:
             # An endpoint may refuse an empty text; a blank one means the same.
             answer = self._client.embeddings.create(

@@ -170,7 +170,8 @@ class Index:
         terms = query_words(query)
         if k <= 0 or not terms:
             return []
-        self._await_queue(shelf)
+        end = time.monotonic() + PATIENCE_SECONDS
+        self._await_queue(shelf, end)
         try:
             shelved = self._open(shelf)
         except RlmdError as error:
@@ -179,6 +180,9 @@ class Index:
         if shelved is not None:
             # The queue is read before the table: what leaves it in between is hidden there, and found here.
             hidden, pending = self._pending(shelf, filter)
+            while len(pending) == PENDING_PASSAGES and not self._closing and time.monotonic() < end:
+                time.sleep(0.1)  # A text too long to be looked through is soon indexed.
+                hidden, pending = self._pending(shelf, filter)
             vector, near = self._closeness(query, pending)
             try:
                 found = shelved.candidates(terms, vector, filter, hidden)
@@ -202,9 +206,8 @@ class Index:
             floor = 0.0  # There are no vectors then, either.
         return rank(found, terms, statistics, weight=self._embedder.weight, floor=floor, k=k)
 
-    def _await_queue(self, shelf: Shelf) -> None:
-        """Wait, for a while, until few enough changes are left to be looked through."""
-        end = time.monotonic() + PATIENCE_SECONDS
+    def _await_queue(self, shelf: Shelf, end: float) -> None:
+        """Wait, but not beyond `end`, until few enough changes are left to be looked through."""
         while (
             shelf not in self._builds and not self._closing and not self._failure and time.monotonic() < end
         ):

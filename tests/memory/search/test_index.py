@@ -64,6 +64,14 @@ async def test_a_hit_says_where_it_stands(made: World) -> None:
     assert 0 < hit.score <= 1
 
 
+async def test_a_long_text_is_found_to_its_end_before_it_is_indexed(made: World) -> None:
+    await made.settled()
+    made.set(
+        "book", "".join(f"Line {at} of a very long book.\n" for at in range(65_000)) + "The last pangolin."
+    )
+    assert (await made.keys("pangolin"))[0] == "book"
+
+
 async def test_only_the_latest_version_is_found(made: World) -> None:
     await made.settled()
     made.set("plan", "We stay at home.")
