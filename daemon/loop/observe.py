@@ -83,11 +83,12 @@ def _output(result: StepResult) -> str:
 
 
 def _fault(fault: Fault, block: int, blocks: int) -> str:
-    where = f"line {fault.line}" if fault.line else "the step"
-    if blocks > 1:
-        where = f"block {block}, {where}"
-    ran = "Nothing of it ran. " if fault.kind == "refused" else ""
-    return cut(f"{ran}{fault.type} at {where}: {fault.message}", FAULT_TOKENS)
+    which = f"block {block}" if blocks > 1 else "the step"
+    if fault.kind == "refused":
+        # Its message has a line for each cause.
+        return cut(f"Refused, nothing of {which} ran:\n{fault.message}", FAULT_TOKENS)
+    where = f"{which}, line {fault.line}" if fault.line else which
+    return cut(f"{fault.type} at {where}: {fault.message}", FAULT_TOKENS)
 
 
 def _numbers(numbers: range) -> str:

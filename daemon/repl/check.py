@@ -26,7 +26,7 @@ from pydantic_monty import (
 from . import stubs
 from .lint import Finding
 from .source import LAST, Source
-from .surface import MODULES, members
+from .surface import MODULES, READY, members
 
 CHECKS_PER_SESSION = 200
 """The checker remembers every check; after so many its session is replaced."""
@@ -126,7 +126,7 @@ def _stop() -> None:
 def _prefix(known: frozenset[str]) -> str:
     """One line in front of the step, so that its line numbers shift by one."""
     anys = "".join(f"; {name}: Any = {stubs.CHECK_ANY}" for name in sorted(known))
-    return f"from typing import Any; {stubs.CHECK_STOP}(); import {', '.join(MODULES)}{anys}\n"
+    return f"from typing import Any; {stubs.CHECK_STOP}(); import {', '.join((*MODULES, *READY))}{anys}\n"
 
 
 def _body(source: Source) -> str:

@@ -14,7 +14,7 @@ CHECK_ANY = "rlmd_any__"
 
 def stubs(depth: int) -> str:
     """What a program may call, for the system prompt; with `depth` 0 there is no `rlm`."""
-    lines = ["# Already imported. Records have attributes: hit.text, never hit['text']."]
+    lines = ["# Already imported, and asyncio too. Records have attributes: hit.text, never hit['text']."]
     lines += [f"{record.__name__}({', '.join(_fields(record))})" for record in RECORDS]
     lines.append("event                # what woke this run: .channel .sender .text .time .attachments")
     lines += [_line(offer) for offer in offered(depth)]

@@ -185,6 +185,9 @@ BY_NAME: Mapping[str, Offer] = MappingProxyType({offer.name: offer for offer in 
 MODULES: tuple[str, ...] = tuple(dict.fromkeys(offer.module for offer in OFFERS if offer.module))
 """Modules that are there without an import."""
 
+READY: tuple[str, ...] = ("asyncio",)
+"""Modules of the standard library that need no import either: awaiting several calls is daily bread."""
+
 FUNCTIONS: tuple[str, ...] = tuple(offer.name for offer in OFFERS if not offer.module)
 
 

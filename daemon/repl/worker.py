@@ -26,7 +26,7 @@ from rlmd.errors import SandboxError
 from . import prelude
 from .api import Limits, World
 from .source import LAST, Source
-from .surface import MODULES, members
+from .surface import MODULES, READY, members
 from .system import policy
 from .values import named
 
@@ -34,7 +34,7 @@ Print = Callable[[Literal["stdout", "stderr"], str], None]
 
 _OPENING = f"""\
 import random as rlmd_random__
-import {", ".join(MODULES)}
+import {", ".join((*MODULES, *READY))}
 ConnectionError = IOError = EnvironmentError = OSError
 UnicodeError = ValueError
 """

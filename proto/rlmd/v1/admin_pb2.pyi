@@ -156,7 +156,7 @@ class IndexStatus(_message.Message):
     PENDING_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
     state: _builtins.str
-    """`ready`, `rebuilding` or `unavailable`."""
+    """`ready`, `rebuilding`, `failing` (it tries again by itself) or `stopped`."""
     pending: _builtins.int
     """Values that wait to be indexed. Search sees them all the same."""
     detail: _builtins.str
