@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +17,7 @@ from rlmd.proto.rlmd.v1 import agents_pb2 as pb
 from rlmd.proto.rlmd.v1.agents_pb2_grpc import AgentsServicer
 
 from . import convert
+from .errors import about
 from .names import agent_of
 from .pages import cut, place, size_of
 from .service import Service
@@ -29,10 +32,10 @@ DELETE_TRIES = 3
 class Agents(Service, AgentsServicer):
     async def CreateAgent(self, request: pb.CreateAgentRequest, context: object) -> pb.Agent:
         def work(tx: Transaction) -> pb.Agent:
-            given = request.agent
-            texts = {name: getattr(given, name) for name in TEXTS}
-            limits = convert.limits_from(given.limits)
-            return convert.agent(tx.agents.create(request.agent_id, limits=limits, **texts))
+            texts = {name: getattr(request.agent, name) for name in TEXTS}
+            limits = convert.limits_from(request.agent.limits)
+            with _inside_agent():
+                return convert.agent(tx.agents.create(request.agent_id, limits=limits, **texts))
 
         return await self.once(request, work, pb.Agent)
 
@@ -51,8 +54,11 @@ class Agents(Service, AgentsServicer):
         paths = _checked(request.update_mask.paths)
 
         def work(tx: Transaction) -> pb.Agent:
-            changes = _changes(request.agent, paths, tx.agents.get(agent).limits)
-            return convert.agent(tx.agents.update(agent, changes))
+            with about("agent.name"):
+                limits = tx.agents.get(agent).limits
+            changes = _changes(request.agent, paths, limits)
+            with _inside_agent():
+                return convert.agent(tx.agents.update(agent, changes))
 
         return await self.once(request, work, pb.Agent)
 
@@ -71,6 +77,17 @@ class Agents(Service, AgentsServicer):
                     raise
             await self.backend.engine.cancel_agent(self.store(), agent, "the agent is being deleted")
         raise AssertionError("the last try returns or raises")
+
+
+@contextlib.contextmanager
+def _inside_agent() -> Iterator[None]:
+    """What memory says about an agent's field is about that field of the request's `agent`."""
+    try:
+        yield
+    except InvalidInput as error:
+        if error.field not in PATHS:
+            raise
+        raise InvalidInput(error.reason, field=f"agent.{error.field}", remedy=error.remedy) from error
 
 
 def _checked(paths: Any) -> list[str]:

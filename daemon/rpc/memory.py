@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
 
 from rlmd.errors import InvalidInput, TooLarge
 from rlmd.memory.names import check_page, check_text
@@ -38,8 +37,11 @@ class Memory(Service, MemoryServicer):
 
         def work(tx: Transaction) -> pb.Variable:
             variables = tx.space(space)
-            check_size(_size(variables, name, version, as_of))
-            return convert.variable(variables.get(name, version=version, as_of=as_of), value=True)
+            if as_of is None:
+                check_size(_size(variables, name, version))
+            found = variables.get(name, version=version, as_of=as_of)
+            check_size(found.version.size)
+            return convert.variable(found, value=True)
 
         return await asyncio.to_thread(self.store().read, work)
 
@@ -204,9 +206,10 @@ def _check_version(number: int, field: str) -> None:
         raise InvalidInput(f"{number} is not a version", field=field, remedy="Versions count from 1.")
 
 
-def _size(space: Space, name: str, version: int | None, as_of: datetime | None) -> int:
-    """Size of what is about to be read, as far as that is known without reading it; else 0."""
-    if version is None and as_of is None:
+def _size(space: Space, name: str, version: int | None) -> int:
+    """Bytes of a version (None: the latest), without reading it; 0 if there is none, which reading tells."""
+    if version is None:
         head = space.find(name)
         return 0 if head is None else head.version.size
-    return 0
+    found = space.history(name, before=version + 1, most=1) if version > 0 else []
+    return found[0].size if found else 0

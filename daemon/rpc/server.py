@@ -66,7 +66,7 @@ class Server:
         self, backend: Backend, *, socket: Path, listen: str | None = None, grace: float = GRACE_SECONDS
     ) -> None:
         """`grace`: seconds that calls have to end when the server stops."""
-        self._backend = backend
+        self.backend = backend
         self._socket = socket
         self._listen = listen
         self._grace = grace
@@ -77,7 +77,7 @@ class Server:
 
     @property
     def facts(self) -> Facts:
-        return replace(self._backend.facts, addresses=self.addresses)
+        return replace(self.backend.facts, addresses=self.addresses)
 
     async def start(self) -> None:
         """Bind, then serve.
@@ -130,7 +130,7 @@ class Server:
             yield f"{self._listen.rpartition(':')[0]}:{port}"
 
     def _add_services(self, server: grpc.aio.Server) -> None:
-        backend = replace(self._backend, facts=self.facts)
+        backend = replace(self.backend, facts=self.facts)
         admin_pb2_grpc.add_AdminServicer_to_server(Admin(backend), server)
         agents_pb2_grpc.add_AgentsServicer_to_server(Agents(backend), server)
         channels_pb2_grpc.add_ChannelsServicer_to_server(Channels(backend), server)

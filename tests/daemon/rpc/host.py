@@ -21,7 +21,7 @@ from rlmd.daemon.loop.equipment import Equipment
 from rlmd.daemon.models.builtin import BuiltinModel
 from rlmd.daemon.repl.sandbox import Sandbox
 from rlmd.daemon.rpc.api import Backend, Facts
-from rlmd.daemon.rpc.server import FILES, Server
+from rlmd.daemon.rpc.server import FILES, MAX_MESSAGE, Server
 from rlmd.memory.accounts import Accounts
 from rlmd.memory.clock import ManualClock
 from rlmd.memory.records import EntryKind, Run, RunLimits, RunState, User
@@ -92,12 +92,10 @@ class Client:
         self.secret = secret
         self.metadata: Metadata = (("authorization", f"Bearer {secret}"),)
 
-    async def call(self, rpc: str, /, metadata: Metadata | None = None, **fields: Any) -> Any:
+    async def call(self, rpc: str, /, **fields: Any) -> Any:
         """Call an RPC by its name; of a stream, all messages."""
         method = METHODS[rpc]
-        return await self.send(
-            method, method.request(**fields), self.metadata if metadata is None else metadata
-        )
+        return await self.send(method, method.request(**fields), self.metadata)
 
     async def send(self, method: Method, request: Message, metadata: Metadata) -> Any:
         if method.streams:
@@ -113,10 +111,10 @@ class Client:
         call = make(method.path, method.request.SerializeToString, method.response.FromString)
         return call(request, metadata=metadata, timeout=20)
 
-    async def refused(self, rpc: str, /, metadata: Metadata | None = None, **fields: Any) -> Refusal:
+    async def refused(self, rpc: str, /, **fields: Any) -> Refusal:
         """The refusal of a call that must fail."""
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await self.call(rpc, metadata, **fields)
+            await self.call(rpc, **fields)
         return refusal(caught.value)
 
 
@@ -135,6 +133,10 @@ def refusal(error: grpc.aio.AioRpcError) -> Refusal:
     )
 
 
+def dial(address: str) -> grpc.aio.Channel:
+    return grpc.aio.insecure_channel(address, options=[("grpc.max_receive_message_length", MAX_MESSAGE)])
+
+
 @dataclass(frozen=True)
 class Daemon:
     house: House
@@ -150,7 +152,7 @@ class Daemon:
 
     @contextlib.asynccontextmanager
     async def client(self, secret: str) -> AsyncIterator[Client]:
-        async with grpc.aio.insecure_channel(self.server.addresses[0]) as channel:
+        async with dial(self.server.addresses[0]) as channel:
             yield Client(channel, secret)
 
     async def run(self, user: str = "alice", text: str = "hello") -> Run:
@@ -212,8 +214,8 @@ async def daemon(folder: Path, **options: Any) -> AsyncIterator[Daemon]:
         clients = []
         for name, administrator in (("alice", True), ("bob", False)):
             secret = _user(house, name, administrator)
-            channel = grpc.aio.insecure_channel(server.addresses[0])
-            clients.append(Client(await stack.enter_async_context(channel), secret))
+            channel = await stack.enter_async_context(dial(server.addresses[0]))
+            clients.append(Client(channel, secret))
         yield Daemon(house, clock, engine, server, *clients)
 
 

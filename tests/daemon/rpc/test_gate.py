@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import grpc
 import pytest
@@ -56,7 +57,7 @@ async def test_every_method_refuses_every_bad_token_with_the_same_words(served: 
 
 
 async def test_unknown_method_is_told_only_to_users(served: Daemon) -> None:
-    call = served.alice.channel.unary_unary("/rlmd.v1.Memory/Burn")
+    call: Any = served.alice.channel.unary_unary("/rlmd.v1.Memory/Burn")
     for metadata, code in (((), "UNAUTHENTICATED"), (served.alice.metadata, "UNIMPLEMENTED")):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call(b"", metadata=metadata)
@@ -81,7 +82,8 @@ async def test_method_without_rule_is_closed(served: Daemon, monkeypatch: pytest
 
 
 async def test_only_administrators_make_and_see_users(served: Daemon) -> None:
-    for rpc, fields in (("CreateUser", {"user_id": "eve"}), ("ListUsers", {})):
+    cases: list[tuple[str, dict[str, Any]]] = [("CreateUser", {"user_id": "eve"}), ("ListUsers", {})]
+    for rpc, fields in cases:
         refused = await served.bob.refused(rpc, **fields)
         assert refused.code == "PERMISSION_DENIED"
         assert refused.remedy
@@ -104,7 +106,7 @@ async def test_token_ends_at_once_and_so_does_its_stream(served: Daemon) -> None
 
 
 async def test_health_needs_no_token_and_says_when_the_daemon_stops(served: Daemon) -> None:
-    stub: health_pb2_grpc.HealthStub = health_pb2_grpc.HealthStub(served.alice.channel)
+    stub: Any = health_pb2_grpc.HealthStub(served.alice.channel)
     for service in ("", *SERVICES):
         answer = await stub.Check(health_pb2.HealthCheckRequest(service=service))
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
@@ -115,7 +117,7 @@ async def test_health_needs_no_token_and_says_when_the_daemon_stops(served: Daem
 
 
 async def test_reflection_needs_a_token(served: Daemon) -> None:
-    stub = reflection_pb2_grpc.ServerReflectionStub(served.alice.channel)
+    stub: Any = reflection_pb2_grpc.ServerReflectionStub(served.alice.channel)  # type: ignore[arg-type]
     request = reflection_pb2.ServerReflectionRequest(list_services="")
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.ServerReflectionInfo(iter([request])).read()

@@ -1,0 +1,157 @@
+"""Data of two users never meets: what is another's is, in every answer, what never was."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from rlmd.memory.records import EntryKind
+from rlmd.proto.rlmd.v1 import agents_pb2, memory_pb2
+from tests.daemon.rpc.host import METHODS, Client, Daemon, Refusal, daemon, methods, refusal
+
+CANARY = "canary-7f3a"
+TEXT = memory_pb2.Value(text=CANARY)
+MINE = memory_pb2.Value(text="bob")
+
+
+@dataclass(frozen=True)
+class Theirs:
+    """What alice has, and ids in its place that nobody has."""
+
+    agent: str
+    run: str
+    token: str
+    user: str
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Daemon]:
+    async with daemon(tmp_path) as served:
+        yield served
+
+
+async def secrets_of(served: Daemon) -> Theirs:
+    """Fill alice's house with canaries, in every kind of thing that is kept."""
+    alice = served.alice
+    await alice.call("CreateAgent", agent_id="hers", agent=agents_pb2.Agent(instructions=CANARY))
+    name = "spaces/hers/variables/diary"
+    for value in (TEXT, memory_pb2.Value(text=f"{CANARY} again")):
+        await alice.call("SetVariable", name=name, value=value, note=CANARY)
+    await alice.call("SetVariable", name="spaces/main/variables/plan", value=TEXT)
+    sent = await alice.call("Send", agent="agents/hers", text=CANARY)
+    await alice.call("Chat", agent="agents/main", text=CANARY)
+    token = (await alice.call("CreateToken", label=CANARY)).token.name
+    run = await served.run(text=CANARY)
+    await served.write(run, (EntryKind.STEP, {"reply": CANARY, "code": CANARY}, 1, 0, ""))
+    return Theirs(agent="hers", run=sent.run.rpartition("/")[2], token=token.rpartition("/")[2], user="alice")
+
+
+def requests(of: Theirs) -> dict[str, dict[str, Any]]:
+    """A request of every method that names somebody's things."""
+    agent, space = f"agents/{of.agent}", f"spaces/{of.agent}"
+    variable, run = f"{space}/variables/diary", f"{agent}/runs/{of.run}"
+    return {
+        "GetAgent": {"name": agent},
+        "UpdateAgent": {
+            "agent": agents_pb2.Agent(name=agent, model="x"),
+            "update_mask": FieldMask(paths=["model"]),
+        },
+        "DeleteAgent": {"name": agent, "force": True},
+        "GetVariable": {"name": variable},
+        "ListVariables": {"parent": space},
+        "SetVariable": {"name": variable, "value": MINE},
+        "AppendVariable": {"name": variable, "value": MINE},
+        "DeleteVariable": {"name": variable},
+        "UndeleteVariable": {"name": variable},
+        "RevertVariable": {"name": variable, "version": 1},
+        "ListVersions": {"parent": variable},
+        "DiffVersions": {"name": variable},
+        "ReadSlice": {"name": variable, "end": 5},
+        "Grep": {"parent": space, "pattern": "canary"},
+        "Search": {"parent": space, "query": "canary"},
+        "Send": {"agent": agent, "text": "x"},
+        "Chat": {"agent": agent, "text": "x"},
+        "ListMessages": {"parent": agent},
+        "SearchMessages": {"parent": agent, "query": "canary"},
+        "ListRuns": {"parent": agent},
+        "GetRun": {"name": run},
+        "WatchRun": {"name": run},
+        "CancelRun": {"name": run},
+        "CreateToken": {"parent": f"users/{of.user}"},
+        "ListTokens": {"parent": f"users/{of.user}"},
+        "RevokeToken": {"name": f"users/{of.user}/tokens/{of.token}"},
+    }
+
+
+OWN = {"CreateAgent", "ListAgents", "GetStatus", "GetSelf", "GetUsage"}
+"""Methods that name nothing that exists."""
+ADMINISTRATORS = {"CreateUser", "ListUsers"}
+TOKENS = {"CreateToken", "ListTokens", "RevokeToken"}
+
+
+async def refused(client: Client, rpc: str, fields: dict[str, Any]) -> tuple[Refusal, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await client.call(rpc, **fields)
+    return refusal(caught.value), caught.value.details() or ""
+
+
+def plain(answer: tuple[Refusal, str], of: Theirs) -> str:
+    """The refusal without the ids that were asked for."""
+    text = repr(answer)
+    for each in (of.agent, of.run, of.token, of.user):
+        text = text.replace(repr(each), "ID").replace(f"run {each}", "run ID")
+    return text
+
+
+async def test_every_method_treats_what_is_anothers_as_what_never_was(served: Daemon) -> None:
+    theirs = await secrets_of(served)
+    nobodys = Theirs(agent="none", run="987654321", token="987654321", user="nobody")
+    asked, invented = requests(theirs), requests(nobodys)
+    assert {method.name for method in methods()} == set(asked) | OWN | ADMINISTRATORS
+    for rpc in asked:
+        real = await refused(served.bob, rpc, asked[rpc])
+        invention = await refused(served.bob, rpc, invented[rpc])
+        assert real[0].code == ("PERMISSION_DENIED" if rpc in TOKENS else "NOT_FOUND"), rpc
+        assert plain(real, theirs) == plain(invention, nobodys), rpc
+
+
+async def test_run_of_another_is_not_found_under_an_agent_of_the_same_name(served: Daemon) -> None:
+    run = await served.run()
+    for rpc in ("GetRun", "WatchRun", "CancelRun"):
+        answer = await served.bob.refused(rpc, name=f"agents/main/runs/{run.id}")
+        assert answer.code == "NOT_FOUND", rpc
+    assert (await served.alice.call("GetRun", name=f"agents/main/runs/{run.id}")).reason == ""
+
+
+async def test_no_byte_of_another_reaches_a_caller(served: Daemon) -> None:
+    """Every method, asked for what is alice's and for as much as there is: none of it is in any answer."""
+    theirs = await secrets_of(served)
+    wide: list[tuple[str, dict[str, Any]]] = [
+        *requests(theirs).items(),
+        *requests(Theirs(agent="main", run=theirs.run, token=theirs.token, user="bob")).items(),
+        ("ListRuns", {"parent": "agents/-", "show_children": True}),
+        ("ListVariables", {"parent": "spaces/main", "show_deleted": True}),
+        ("CreateAgent", {"agent_id": "hers"}),
+        ("GetVariable", {"name": "spaces/hers/variables/diary"}),
+        *((rpc, {}) for rpc in (*OWN, *ADMINISTRATORS)),
+    ]
+    assert {rpc for rpc, _ in wide} == set(METHODS)
+    told = b""
+    for rpc, fields in wide:
+        try:
+            answer = await served.bob.call(rpc, **fields)
+        except grpc.aio.AioRpcError as error:
+            told += repr((error.details(), error.trailing_metadata())).encode()
+        else:
+            answers = answer if isinstance(answer, list) else [answer]
+            told += b"".join(message.SerializeToString() for message in answers)
+    assert b"users/bob" in told
+    assert CANARY.encode() not in told
+    kept = await served.alice.call("GetVariable", name="spaces/hers/variables/diary")
+    assert (kept.version, kept.value.text) == (2, f"{CANARY} again")
