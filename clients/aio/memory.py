@@ -9,7 +9,7 @@ from typing import Any
 from rlmd.clients import decode
 from rlmd.clients.records import Hit, Kind, Match, Origin, Variable, Version
 from rlmd.clients.values import check_text, from_value, to_time, to_value
-from rlmd.errors import InvalidInput, NotFound
+from rlmd.errors import InvalidInput, NotFound, PreconditionFailed
 from rlmd.proto.rlmd.v1 import memory_pb2 as pb
 from rlmd.proto.rlmd.v1.memory_pb2_grpc import MemoryStub
 
@@ -213,7 +213,7 @@ class Memory:
         """
         try:
             return (await self._slice(name, 0, 0)).length
-        except InvalidInput:
+        except PreconditionFailed:
             # Only text and bytes are cut in slices; of the rest, the daemon knows bytes, which say nothing.
             value = await self.get(name)
         if isinstance(value, list | dict):

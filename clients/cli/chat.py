@@ -140,6 +140,8 @@ class Talk:
             view.close()
             run.cancel("stopped by Ctrl-C in the chat")
             ended = self._follow(run, self._seen, view, said)
+            if not isinstance(view, Steps):
+                raise
         if self._json:
             told = {"run": run.id, "text": "\n\n".join(said), "state": ended.state, "reason": ended.reason}
             out.print_json(told, indent=None)
