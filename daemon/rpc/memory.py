@@ -24,7 +24,7 @@ from .values import check_size, origin_from, time_from, value_from
 MAX_SLICE = 1024 * 1024
 MAX_QUERY = 4_000
 LARGE = 64 * 1024
-"""Bytes from which a value is parsed on a thread."""
+"""Bytes from which a value is read and parsed on a thread."""
 
 
 class Memory(Service, MemoryServicer):
@@ -35,15 +35,17 @@ class Memory(Service, MemoryServicer):
         as_of = time_from(request, "as_of")
         version = request.version or None
 
+        store = self.store()
+        # A small value is read faster here than a thread is woken. Of an `as_of` the size is not known yet.
+        size = LARGE if as_of else store.read(lambda tx: _size(tx.space(space), name, version))
+        check_size(size)
+
         def work(tx: Transaction) -> pb.Variable:
-            variables = tx.space(space)
-            if as_of is None:
-                check_size(_size(variables, name, version))
-            found = variables.get(name, version=version, as_of=as_of)
+            found = tx.space(space).get(name, version=version, as_of=as_of)
             check_size(found.version.size)
             return convert.variable(found, value=True)
 
-        return await asyncio.to_thread(self.store().read, work)
+        return store.read(work) if size < LARGE else await asyncio.to_thread(store.read, work)
 
     async def ListVariables(
         self, request: pb.ListVariablesRequest, context: object

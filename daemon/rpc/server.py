@@ -39,7 +39,7 @@ from rlmd.proto.rlmd.v1 import (
 
 from .admin import Admin
 from .agents import Agents
-from .api import Backend, Facts
+from .api import Backend
 from .auth import Gate
 from .channels import Channels
 from .memory import Memory
@@ -66,7 +66,7 @@ class Server:
         self, backend: Backend, *, socket: Path, listen: str | None = None, grace: float = GRACE_SECONDS
     ) -> None:
         """`grace`: seconds that calls have to end when the server stops."""
-        self.backend = backend
+        self._backend = backend
         self._socket = socket
         self._listen = listen
         self._grace = grace
@@ -75,10 +75,6 @@ class Server:
         self._server: grpc.aio.Server | None = None
         self.addresses: tuple[str, ...] = ()
 
-    @property
-    def facts(self) -> Facts:
-        return replace(self.backend.facts, addresses=self.addresses)
-
     async def start(self) -> None:
         """Bind, then serve.
 
@@ -86,10 +82,16 @@ class Server:
             PreconditionFailed: the socket or port is taken, or the address is not on loopback.
         """
         server = grpc.aio.server(interceptors=[self._gate], options=_OPTIONS)
-        self.addresses = tuple(self._bind(server))
-        self._add_services(server)
+        try:
+            self.addresses = tuple(self._bind(server))
+            self._add_services(server)
+            await server.start()
+        except BaseException:
+            await server.stop(None)
+            with contextlib.suppress(PreconditionFailed):
+                _remove_socket(self._socket)
+            raise
         self._server = server
-        await server.start()
         for service in ("", *SERVICES):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
 
@@ -101,7 +103,7 @@ class Server:
         self._gate.drain()
         await self._server.stop(self._grace)
         self._server = None
-        self._socket.unlink(missing_ok=True)
+        _remove_socket(self._socket)
 
     async def __aenter__(self) -> Server:
         await self.start()
@@ -114,7 +116,7 @@ class Server:
 
     def _bind(self, server: grpc.aio.Server) -> Iterator[str]:
         private_folder(self._socket.parent)
-        _remove_stale(self._socket)
+        _remove_socket(self._socket)
         with _private_files():
             _add_port(server, f"unix:{self._socket}")
         self._socket.chmod(0o600)
@@ -130,7 +132,8 @@ class Server:
             yield f"{self._listen.rpartition(':')[0]}:{port}"
 
     def _add_services(self, server: grpc.aio.Server) -> None:
-        backend = replace(self.backend, facts=self.facts)
+        facts = replace(self._backend.facts, addresses=self.addresses)
+        backend = replace(self._backend, facts=facts)
         admin_pb2_grpc.add_AdminServicer_to_server(Admin(backend), server)
         agents_pb2_grpc.add_AgentsServicer_to_server(Agents(backend), server)
         channels_pb2_grpc.add_ChannelsServicer_to_server(Channels(backend), server)
@@ -152,7 +155,8 @@ def _add_port(server: grpc.aio.Server, address: str) -> int:
         ) from error
 
 
-def _remove_stale(socket: Path) -> None:
+def _remove_socket(socket: Path) -> None:
+    """Raises PreconditionFailed: something else is there."""
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(socket.lstat().st_mode):
             raise PreconditionFailed(

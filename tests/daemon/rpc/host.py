@@ -102,14 +102,14 @@ class Client:
             return [message async for message in self._open(method, request, metadata)]
         return await self._open(method, request, metadata)
 
-    def stream(self, rpc: str, /, **fields: Any) -> Any:
-        """The open call of a streaming RPC."""
-        return self._open(METHODS[rpc], METHODS[rpc].request(**fields), self.metadata)
+    def stream(self, rpc: str, seconds: float = 20, /, **fields: Any) -> Any:
+        """The open call of a streaming RPC, with a deadline."""
+        return self._open(METHODS[rpc], METHODS[rpc].request(**fields), self.metadata, seconds)
 
-    def _open(self, method: Method, request: Message, metadata: Metadata) -> Any:
+    def _open(self, method: Method, request: Message, metadata: Metadata, seconds: float = 20) -> Any:
         make: Any = self.channel.unary_stream if method.streams else self.channel.unary_unary
         call = make(method.path, method.request.SerializeToString, method.response.FromString)
-        return call(request, metadata=metadata, timeout=20)
+        return call(request, metadata=metadata, timeout=seconds)
 
     async def refused(self, rpc: str, /, **fields: Any) -> Refusal:
         """The refusal of a call that must fail."""

@@ -9,7 +9,6 @@ from pathlib import Path
 import grpc
 import pytest
 
-from rlmd.daemon.rpc.server import Server
 from rlmd.errors import PreconditionFailed
 
 from .host import Client, Daemon, daemon, dial
@@ -62,14 +61,12 @@ async def test_other_addresses_are_refused(tmp_path: Path, listen: str) -> None:
             pass
 
 
-async def test_port_that_is_taken_is_refused(served: Daemon, tmp_path: Path) -> None:
-    async with daemon(tmp_path / "first", listen="127.0.0.1:0") as first:
-        taken = first.server.addresses[1]
-        second = Server(served.server.backend, socket=tmp_path / "second.sock", listen=taken)
-        with pytest.raises(PreconditionFailed) as caught:
-            await second.start()
-        assert caught.value.field == "listen"
-        assert not (tmp_path / "second.sock").exists()
+async def test_port_that_is_taken_is_refused(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(PreconditionFailed) as caught:
+        async with daemon(tmp_path, listen=f"127.0.0.1:{taken.getsockname()[1]}"):
+            pass
+    assert caught.value.field == "listen"
+    assert not (tmp_path / "rlmd.sock").exists()
 
 
 async def test_message_over_the_limit_is_refused_and_the_daemon_goes_on(served: Daemon) -> None:

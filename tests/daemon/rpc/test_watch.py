@@ -115,18 +115,31 @@ async def test_text_comes_before_its_step_and_not_after(served: Daemon) -> None:
     assert await stream.read() is grpc.aio.EOF
 
 
-async def test_deadline_and_cancel_leave_no_watcher(served: Daemon) -> None:
+@pytest.mark.parametrize("seconds", [0.3, 20])
+async def test_deadline_and_cancel_leave_no_watcher(served: Daemon, seconds: float) -> None:
     run = await served.run()
-    stream = served.alice.stream("WatchRun", **watched(run))
+    stream = served.alice.stream("WatchRun", seconds, **watched(run))
     await served.write(run, STARTED)
     await stream.read()
     assert served.engine.feed._watchers
-    stream.cancel()
+    if seconds == 20:
+        stream.cancel()
+    else:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stream.read()
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     for _ in range(100):
         if not served.engine.feed._watchers:
             break
         await asyncio.sleep(0.02)
     assert not served.engine.feed._watchers
+
+
+async def test_long_journal_comes_whole(served: Daemon) -> None:
+    run = await served.run()
+    await served.write(run, STARTED, *CALLS[:1] * 500, ENDED)
+    updates = await served.alice.call("WatchRun", **watched(run))
+    assert [update.sequence for update in updates] == list(range(1, 503))
 
 
 async def test_stop_of_the_daemon_ends_streams_with_a_reason(served: Daemon) -> None:

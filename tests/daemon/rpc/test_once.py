@@ -1,0 +1,87 @@
+"""A request id makes a request happen once, for every method that has one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from rlmd.proto.rlmd.v1 import agents_pb2, memory_pb2
+
+from .host import Daemon, methods
+
+A, B = memory_pb2.Value(text="a"), memory_pb2.Value(text="b")
+OLD = "spaces/main/variables/old"
+GONE = "spaces/main/variables/gone"
+
+# A request, and one with other content that uses its id again.
+REQUESTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "SetVariable": ({"name": OLD, "value": A}, {"name": OLD, "value": B}),
+    "AppendVariable": ({"name": OLD, "value": A}, {"name": OLD, "value": B}),
+    "DeleteVariable": ({"name": OLD}, {"name": OLD, "note": "x"}),
+    "UndeleteVariable": ({"name": GONE}, {"name": GONE, "note": "x"}),
+    "RevertVariable": ({"name": OLD, "version": 1}, {"name": OLD, "version": 2}),
+    "CreateAgent": ({"agent_id": "new"}, {"agent_id": "newer"}),
+    "UpdateAgent": (
+        {"agent": agents_pb2.Agent(name="agents/main", model="m"), "update_mask": FieldMask(paths=["model"])},
+        {"agent": agents_pb2.Agent(name="agents/main", model="n"), "update_mask": FieldMask(paths=["model"])},
+    ),
+    "DeleteAgent": ({"name": "agents/spare"}, {"name": "agents/main"}),
+    "Send": ({"agent": "agents/main", "text": "a"}, {"agent": "agents/main", "text": "b"}),
+    "Chat": ({"agent": "agents/main", "text": "a"}, {"agent": "agents/main", "text": "b"}),
+}
+
+
+def test_every_method_with_a_request_id_is_here() -> None:
+    assert set(REQUESTS) == {
+        method.name for method in methods() if "request_id" in method.request.DESCRIPTOR.fields_by_name
+    }
+
+
+@pytest.mark.parametrize("rpc", REQUESTS)
+async def test_second_time_gives_the_first_answer(served: Daemon, rpc: str) -> None:
+    call = served.alice.call
+    await call("CreateAgent", agent_id="spare")
+    for name in (OLD, OLD, GONE):
+        await call("SetVariable", name=name, value=A)
+    await call("DeleteVariable", name=GONE)
+    request, other = REQUESTS[rpc]
+    first = await call(rpc, **request, request_id="id")
+    before = await shown(served)
+    again = await call(rpc, **request, request_id="id")
+    if rpc == "Chat":
+        first, again = ([update for update in each if update.sequence] for each in (first, again))
+        assert first[-1].HasField("ended")
+    if rpc == "Send":  # Its run may have said something meanwhile.
+        assert len((await call("ListRuns", parent="agents/-")).runs) == 1
+    else:
+        assert await shown(served) == before
+    assert again == first
+    refused = await served.alice.refused(rpc, **other, request_id="id")
+    assert (refused.code, refused.field) == ("INVALID_ARGUMENT", "request_id")
+
+
+async def test_ids_of_two_users_do_not_meet(served: Daemon) -> None:
+    for client in (served.alice, served.bob):
+        written = await client.call("SetVariable", name=OLD, value=A, request_id="id")
+        assert written.version == 1
+
+
+async def test_request_that_failed_may_be_tried_again(served: Daemon) -> None:
+    fields: dict[str, Any] = {"name": OLD, "value": A, "expect_version": 1, "request_id": "id"}
+    assert (await served.alice.refused("SetVariable", **fields)).code == "ABORTED"
+    await served.alice.call("SetVariable", name=OLD, value=A)
+    assert (await served.alice.call("SetVariable", **fields)).version == 2
+
+
+async def shown(served: Daemon) -> list[Any]:
+    """All that alice can see of her house."""
+    call = served.alice.call
+    return [
+        await call("ListAgents"),
+        await call("ListVariables", parent="spaces/main", show_deleted=True),
+        await call("ListVersions", parent=OLD),
+        await call("ListMessages", parent="agents/main"),
+        await call("ListRuns", parent="agents/-"),
+    ]
