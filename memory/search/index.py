@@ -16,7 +16,6 @@ import asyncio
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -58,6 +57,8 @@ SCANNED_PASSAGES = 20_000
 """Passages that a search reads of a shelf that is being built, and of the queue, at most."""
 PATIENCE_SECONDS = 5.0
 """How long a search waits for a long queue to shrink."""
+WARM = 16
+"""Shelves that are opened at the start."""
 RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 60.0
 
@@ -90,7 +91,6 @@ class Index:
         self._tables: Tables | None = None
         self._shelves: dict[Shelf, Shelved] = {}
         self._builds: dict[Shelf, Iterator[None]] = {}
-        self._dropped: deque[Shelf] = deque()
         self._doubted: set[Shelf] = set()
         self._failure = ""
         self._lock = threading.RLock()
@@ -125,11 +125,6 @@ class Index:
         if building:
             return IndexStatus(state=IndexState.REBUILDING, pending=pending, detail=f"building {building}")
         return IndexStatus(state=IndexState.READY, pending=pending, detail="")
-
-    def drop(self, shelf: Shelf) -> None:
-        """Forget a shelf whose space or agent has been deleted. Returns at once."""
-        self._dropped.append(shelf)
-        self._wake.set()
 
     async def search(
         self,
@@ -300,7 +295,7 @@ class Index:
             try:
                 if self._tables is None:
                     self._tables = Tables(self._folder)
-                    self._forget_homeless(self._tables)
+                    self._warm()
                 self._work()
                 self._failure, delay = "", RETRY_SECONDS
             except Exception as error:
@@ -311,10 +306,16 @@ class Index:
                 self._pause(delay)
                 delay = min(2 * delay, LONGEST_RETRY_SECONDS)
 
+    def _warm(self) -> None:
+        """Open what is there, so that the first searches after a start need not."""
+        with self._database.reading() as connection:
+            shelves = queue.shelves(connection)
+        for shelf in shelves[:WARM]:
+            self._open(shelf)
+
     def _work(self) -> None:
         """Apply what waits, go on with what is being built, and sleep when there is neither."""
         self._wake.clear()
-        self._drop_shelves()
         self._check_doubted()
         busy = self._apply()
         with self._lock:
@@ -333,7 +334,10 @@ class Index:
     def _apply(self) -> bool:
         """Apply a batch of each shelf that has changes; whether there was one."""
         with self._database.reading() as connection:
-            shelves = queue.waiting_shelves(connection)
+            gone = queue.gone(connection)
+            shelves = [shelf for shelf in queue.waiting_shelves(connection) if shelf not in gone]
+        for shelf in gone:
+            self._drop(shelf)
         busy = False
         for shelf in shelves:
             shelved = self._open(shelf)
@@ -410,11 +414,6 @@ class Index:
             del self._builds[shelf]
         log.info("built the shelf %s: %d passages", shelf.name, shelved.statistics.passages)
 
-    def _drop_shelves(self) -> None:
-        while self._dropped:
-            self._drop(self._dropped[0])
-            self._dropped.popleft()
-
     def _check_doubted(self) -> None:
         with self._lock:
             doubted, self._doubted = self._doubted, set()
@@ -429,13 +428,6 @@ class Index:
             self._builds.pop(shelf, None)
         self._tables.drop(shelf.name)
         self._database.write(lambda connection: queue.forget(connection, shelf, queue=True)).result()
-
-    def _forget_homeless(self, tables: Tables) -> None:
-        """Drop the tables whose owner was deleted while the daemon was on its way down."""
-        with self._database.reading() as connection:
-            homeless = queue.homeless(connection, tables.names())
-        for shelf in homeless:
-            self._drop(shelf)
 
 
 def _embedded(row: Row) -> str:

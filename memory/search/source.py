@@ -6,13 +6,13 @@ A shelf is what one search looks through: the variables of a space, or the messa
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Connection, delete, func, select
 
-from rlmd.memory.tables import agents, index_queue, index_shelves, messages, spaces, variables
+from rlmd.memory.tables import index_queue, index_shelves, messages, variables
 
 from .passages import cut
 from .ranking import Row
@@ -132,6 +132,17 @@ def waiting_shelves(connection: Connection) -> list[Shelf]:
     ]
 
 
+def gone(connection: Connection) -> list[Shelf]:
+    """The shelves whose space or agent was deleted: a row that names nothing in them says so."""
+    query = select(index_queue.c.space_id, index_queue.c.agent_id).where(
+        index_queue.c.variable_id.is_(None), index_queue.c.message_id.is_(None)
+    )
+    return [
+        Shelf(space_id=space_id) if space_id is not None else Shelf(agent_id=agent_id)
+        for space_id, agent_id in connection.execute(query)
+    ]
+
+
 def count_waiting(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(index_queue)).scalar_one()
 
@@ -148,6 +159,12 @@ def settle(connection: Connection, shelf: Shelf, embedder: str, applied: int) ->
     connection.execute(index_shelves.insert().values(name=shelf.name, embedder=embedder, applied=applied))
 
 
+def shelves(connection: Connection) -> list[Shelf]:
+    """The shelves that have been built."""
+    names = connection.scalars(select(index_shelves.c.name))
+    return [shelf for name in names if (shelf := Shelf.named(name)) is not None]
+
+
 def noted(connection: Connection, shelf: Shelf) -> tuple[str, int] | None:
     """Embedder and last applied number of a shelf, as `settle` noted them."""
     query = select(index_shelves.c.embedder, index_shelves.c.applied).where(
@@ -162,20 +179,6 @@ def forget(connection: Connection, shelf: Shelf, *, queue: bool) -> None:
     connection.execute(delete(index_shelves).where(index_shelves.c.name == shelf.name))
     if queue:
         connection.execute(delete(index_queue).where(_of(shelf)))
-
-
-def homeless(connection: Connection, names: Sequence[str]) -> list[Shelf]:
-    """Those of the named shelves whose space or agent is no more."""
-    shelves = [shelf for name in names if (shelf := Shelf.named(name)) is not None]
-    live_spaces = set(connection.scalars(select(spaces.c.id)))
-    live_agents = set(connection.scalars(select(agents.c.id)))
-    return [
-        shelf
-        for shelf in shelves
-        if (
-            shelf.agent_id not in live_agents if shelf.space_id is None else shelf.space_id not in live_spaces
-        )
-    ]
 
 
 def _of(shelf: Shelf) -> ColumnElement[bool]:

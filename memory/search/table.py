@@ -86,10 +86,6 @@ class Tables:
         # Its type is that of the base class, which lacks half of the arguments.
         self._connection: Any = lancedb.connect(str(folder))
 
-    def names(self) -> list[str]:
-        with _damage():
-            return list(self._connection.list_tables(limit=1_000_000).tables)
-
     def create(self, name: str, dimension: int) -> Shelved:
         """An empty table, in the place of one that may be there."""
         with _damage():

@@ -162,7 +162,7 @@ async def test_many_single_writes_are_compacted(made: World) -> None:
 async def test_a_dropped_shelf_leaves_nothing(made: World) -> None:
     await made.settled()
     assert (made.folder / "space-1.lance").exists()
-    made.index.drop(SPACE)
+    made.delete_space()
     made.say("carol", "ahoy")
     await made.settled()
     assert not (made.folder / "space-1.lance").exists()

@@ -87,6 +87,12 @@ class World:
 
         self.database.write(work).result()
 
+    def delete_space(self) -> None:
+        """As the deletion of an agent leaves it: a row in the queue that names nothing in the space."""
+        self.database.write(
+            lambda connection: connection.execute(index_queue.insert().values(space_id=SPACE.space_id))
+        ).result()
+
     def say(self, sender: str, text: str) -> None:
         def work(connection: Connection) -> None:
             row = {"agent_id": 1, "channel": "chat", "sender": sender, "text": text, "time": to_micros(START)}
