@@ -90,7 +90,7 @@ class House:
         """Every run that has not ended, with its user, oldest first."""
         with self.database.reading() as connection:
             accounts = Accounts(connection, self.clock.now())
-            names = dict(connection.execute(select(users.c.id, users.c.name)).tuples().all())
+            names = {row.id: row.name for row in connection.execute(select(users.c.id, users.c.name))}
             return [(accounts.user(names[user_id]), run_id) for user_id, run_id in unfinished(connection)]
 
     def forget_requests(self) -> Future[int]:

@@ -62,7 +62,7 @@ def tables(path: Path) -> set[str]:
 def schema(engine: Engine) -> dict[str, list[str]]:
     """Tables and indexes, and which of them have what Alembic does not compare."""
     with engine.connect() as connection:
-        found = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE sql <> ''")).tuples()
+        found = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE sql <> ''"))
         return {
             name: [option for option in ("AUTOINCREMENT", "WITHOUT ROWID", "CASCADE") if option in sql]
             for name, sql in found
