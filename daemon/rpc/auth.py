@@ -8,6 +8,7 @@ asks again before each message it sends: a revoked token ends at once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -154,9 +155,10 @@ class Gate(grpc.aio.ServerInterceptor):
             self._streams.add(task)
             try:
                 _caller.set(visit.user())
-                async for message in inner(request, context):
-                    visit.user()
-                    yield message
+                async with contextlib.aclosing(inner(request, context)) as messages:
+                    async for message in messages:
+                        visit.user()
+                        yield message
             except asyncio.CancelledError:
                 if not self._draining:
                     raise

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator
 
 from rlmd.memory.names import check_page
 from rlmd.memory.records import Message, Run
@@ -32,11 +33,13 @@ class Channels(Service, ChannelsServicer):
         message, run = await self._accept(self.store(), request)
         return pb.SendResponse(message=convert.message(message, run=run.id), run=run_name(run.agent, run.id))
 
-    async def Chat(self, request: pb.SendRequest, context: object) -> AsyncIterator[RunUpdate]:
+    async def Chat(self, request: pb.SendRequest, context: object) -> AsyncGenerator[RunUpdate, None]:
         store = self.store()
         _, run = await self._accept(store, request)
-        async for update in follow(store, self.backend.engine.feed, run.agent, run.id, 0):
-            yield update
+        updates = follow(store, self.backend.engine.feed, run.agent, run.id, 0)
+        async with contextlib.aclosing(updates):
+            async for update in updates:
+                yield update
 
     async def _accept(self, store: Store, request: pb.SendRequest) -> tuple[Message, Run]:
         agent = agent_of(request.agent, "agent")

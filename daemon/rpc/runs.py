@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from rlmd.errors import InvalidInput
 from rlmd.memory.names import MAX_NOTE, check_text
@@ -53,7 +53,7 @@ class Runs(Service, RunsServicer):
 
         return await asyncio.to_thread(self.store().read, work)
 
-    async def WatchRun(self, request: pb.WatchRunRequest, context: object) -> AsyncIterator[pb.RunUpdate]:
+    def WatchRun(self, request: pb.WatchRunRequest, context: object) -> AsyncGenerator[pb.RunUpdate, None]:
         agent, run_id = run_of(request.name)
         after = request.after_sequence
         if after < 0:
@@ -62,8 +62,7 @@ class Runs(Service, RunsServicer):
             )
         store = self.store()
         store.read(lambda tx: tx.runs.get(run_id, agent=agent))
-        async for update in follow(store, self.backend.engine.feed, agent, run_id, after):
-            yield update
+        return follow(store, self.backend.engine.feed, agent, run_id, after)
 
     async def CancelRun(self, request: pb.CancelRunRequest, context: object) -> pb.Run:
         agent, run_id = run_of(request.name)

@@ -6,7 +6,7 @@ sequence it saw gets each row once. Text that is being written has no row and no
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any
 
 from rlmd.daemon.feed import Feed
@@ -26,7 +26,7 @@ BATCH = 100
 
 async def follow(
     store: Store, feed: Feed, agent: str, run_id: int, after: int
-) -> AsyncIterator[pb.RunUpdate]:
+) -> AsyncGenerator[pb.RunUpdate, None]:
     """The run's updates after a place, then live until it has ended."""
     step = 0
 
