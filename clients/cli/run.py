@@ -39,9 +39,16 @@ def run(arguments: Sequence[str]) -> int:
     _mend_streams()
     app = App()
     try:
-        code = rlmd.main(list(arguments), prog_name="rlmd", obj=app, standalone_mode=False)
+        # Not `main`, which would end the process by itself where nobody reads the output any more.
+        with rlmd.make_context("rlmd", list(arguments), obj=app) as context:
+            code = rlmd.invoke(context)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as exc:
+        return exc.exit_code
+    except click.exceptions.NoArgsIsHelpError as exc:
+        click.echo(exc.format_message(), err=True)
+        return USAGE
     except click.UsageError as exc:
         return _usage(app, exc)
     except click.ClickException as exc:
@@ -54,6 +61,7 @@ def run(arguments: Sequence[str]) -> int:
     except errors.RlmdError as exc:
         return report(app, exc)
     except OSError as exc:
+        _forget_stdout()
         what = f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc)
         return _tell(app, "OSError", f"{what}.", code=1)
 
@@ -94,6 +102,6 @@ def _mend_streams() -> None:
 
 
 def _forget_stdout() -> None:
-    """Nobody reads any more: what is still in the buffer must not fail again when Python ends."""
+    """What could not be written must not fail again when Python ends."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

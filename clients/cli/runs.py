@@ -38,11 +38,17 @@ def _handle(client: Client, agent: str, id: str) -> Run:
     """,
 )
 @click.option("-n", default=20, show_default=True, type=click.IntRange(1), help="How many at most.")
-@click.option("--state", "states", multiple=True, type=click.Choice([*RunState]), help="Only in this state.")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice([state.value for state in RunState]),
+    help="Only in this state.",
+)
 @click.option("--children", is_flag=True, help="Also runs that other runs began.")
 @agent_option
 @pass_app
-def list_(app: App, n: int, states: tuple[RunState, ...], children: bool, agent: str) -> None:
+def list_(app: App, n: int, states: tuple[str, ...], children: bool, agent: str) -> None:
     """Runs, newest first."""
     with app.client() as client:
         found = client.agent(agent).runs(states=[RunState(s) for s in states], children=children, n=n)

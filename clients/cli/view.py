@@ -106,7 +106,7 @@ class Steps:
     def _said(self, text: str) -> None:
         self.close()
         if self._console.is_terminal:
-            self._console.print(Markdown(safe(text)))
+            self._console.print(Markdown(safe(text), hyperlinks=False))
         else:
             print(text, flush=True)
 

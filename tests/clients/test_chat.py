@@ -18,7 +18,28 @@ import pytest
 from tests.clients.conftest import COMMAND, Cli, runner
 from tests.daemon_process import DaemonProcess
 
+Process = subprocess.Popen[bytes]
 ENDLESS = b"/py while True: pass"
+
+
+@contextlib.contextmanager
+def piped(daemon: DaemonProcess) -> Iterator[Process]:
+    """A chat that is fed by a pipe, while it runs."""
+    pipe = subprocess.PIPE
+    environment = {**daemon.env, "RLMD_DATA": str(daemon.data)}
+    with subprocess.Popen(
+        [*COMMAND, "chat"], env=environment, stdin=pipe, stdout=pipe, stderr=pipe
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def write(process: Process, line: bytes) -> None:
+    assert process.stdin is not None
+    process.stdin.write(line + b"\n")
+    process.stdin.flush()
 
 
 def test_a_pipe_gets_replies_and_nothing_else(cli: Cli) -> None:
@@ -35,7 +56,7 @@ def test_slash_commands(cli: Cli) -> None:
     cli("agent", "create", "slash-agent")
     told = cli(
         "chat",
-        input="/help\n/memory slash/\n/run 999999\n/run\n/agent nobody\n/agent slash-agent\n/runs\n/quit\nno\n",
+        input="/help\n/memory slash/\n/run 999999\n/run\n/agent nobody\n/agent slash-agent\n/quit\nno\n",
     )
     assert told.code == 0
     assert "/quit" in told.out
@@ -61,21 +82,13 @@ def test_watching_a_run(cli: Cli) -> None:
 
 
 def test_ctrl_c_in_a_pipe_cancels_and_leaves(shared: DaemonProcess, cli: Cli) -> None:
-    process = subprocess.Popen(
-        [*COMMAND, "chat"],
-        env={**shared.env, "RLMD_DATA": str(shared.data)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stdin is not None
-    process.stdin.write(ENDLESS + b"\n")
-    process.stdin.flush()
-    until = time.monotonic() + 20
-    while not cli("run", "list", "--state", "running").out:
-        assert time.monotonic() < until
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    with piped(shared) as process:
+        write(process, ENDLESS)
+        until = time.monotonic() + 20
+        while not cli("run", "list", "--state", "running").out:
+            assert time.monotonic() < until
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert b"Traceback" not in err
     assert b"stopped by Ctrl-C" in err
@@ -83,23 +96,14 @@ def test_ctrl_c_in_a_pipe_cancels_and_leaves(shared: DaemonProcess, cli: Cli) ->
 
 
 def test_a_restart_in_the_middle_of_a_pipe(daemon: DaemonProcess) -> None:
-    process = subprocess.Popen(
-        [*COMMAND, "chat"],
-        env={**daemon.env, "RLMD_DATA": str(daemon.data)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(b"My boat is blue.\n")
-    process.stdin.flush()
-    assert b"blue" in process.stdout.readline()
-    daemon.kill()
-    process.stdin.write(b"What colour is my boat?\n")
-    process.stdin.flush()
-    daemon.start()
-    out, err = process.communicate(timeout=40)
+    with piped(daemon) as process:
+        assert process.stdout is not None
+        write(process, b"My boat is blue.")
+        assert b"blue" in process.stdout.readline()
+        daemon.kill()
+        write(process, b"What colour is my boat?")
+        daemon.start()
+        out, err = process.communicate(timeout=40)
     assert process.returncode == 0, err
     assert b"blue" in out
     assert runner(daemon)("run", "list").out.count("\n") == 2
@@ -165,20 +169,20 @@ def terminal(shared: DaemonProcess) -> Iterator[Terminal]:
 
 def test_a_terminal_shows_steps_and_ctrl_c_stays(terminal: Terminal, shared: DaemonProcess) -> None:
     terminal.wait_for("embedder: ")
-    terminal.wait_for("main> ")
+    terminal.wait_for("main>")
     terminal.type("/py x = memory.set('shown', 1)\x1b\rprint('line two')\r")
     terminal.wait_for("memory.set shown → v1")
-    terminal.wait_for("main> ")
+    terminal.wait_for("main>")
     terminal.type(ENDLESS.decode() + "\r")
     terminal.wait_for("working")
     time.sleep(0.5)
     terminal.type("\x03")
     terminal.wait_for("The run was cancelled: stopped by Ctrl-C")
-    terminal.wait_for("main> ")
+    terminal.wait_for("main>")
     terminal.type("half a line\x03")
     terminal.type("/py print('still' + ' here')\r")
     terminal.wait_for("still here")
-    terminal.wait_for("main> ")
+    terminal.wait_for("main>")
     terminal.type("\x04")
     assert terminal.end() == 0
     assert "Traceback" not in terminal.seen

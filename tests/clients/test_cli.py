@@ -11,7 +11,9 @@ from pathlib import Path
 import click
 import pytest
 
+from rlmd.clients.cli.out import safe
 from rlmd.clients.cli.root import rlmd
+from rlmd.clients.cli.run import run
 from tests.clients.conftest import COMMAND, Cli
 from tests.daemon_process import DaemonProcess
 
@@ -82,15 +84,31 @@ def test_write_read_and_take_back(cli: Cli) -> None:
         (["nonsense"], 2, "nonsense"),
     ],
 )
-def test_errors_are_one_sentence_and_a_code(cli: Cli, arguments: list[str], code: int, words: str) -> None:
-    plain = cli(*arguments)
-    assert (plain.code, plain.out) == (code, "")
+def test_errors_are_one_sentence_and_a_code(
+    shared: DaemonProcess,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    words: str,
+) -> None:
+    # In this process, because the table is long and a process costs half a second.
+    monkeypatch.setenv("RLMD_DATA", str(shared.data))
+    assert run(arguments) == code
+    plain = capsys.readouterr()
+    assert plain.out == ""
     assert words in plain.err
     assert len(plain.err.strip().splitlines()) == 1
-    told = cli("--json", *arguments)
-    assert told.code == code
-    assert json.loads(told.err)["code"] == code
-    assert json.loads(told.err)["reason"]
+    assert run(["--json", *arguments]) == code
+    told = json.loads(capsys.readouterr().err)
+    assert told["code"] == code
+    assert told["reason"]
+
+
+@pytest.mark.parametrize("text", ["\x1b[31mred", "\x1b]0;title\x07", "a\rb", "\u202eright", "\x9b2J"])
+def test_a_terminal_is_not_told_what_was_remembered(text: str) -> None:
+    assert not any(not (c.isprintable() or c in "\t\n") for c in safe(text))
+    assert safe("plain ü\ttext\n") == "plain ü\ttext\n"
 
 
 def test_stdin_that_is_no_text_is_refused(cli: Cli) -> None:
@@ -189,3 +207,8 @@ def test_a_closed_stdout_is_no_crash(shared: DaemonProcess, cli: Cli) -> None:
     closed = " ".join([*COMMAND, "status", ">&-", "2>&-"])
     environment = {**shared.env, "RLMD_DATA": str(shared.data)}
     assert subprocess.run(["sh", "-c", closed], env=environment, timeout=30, check=False).returncode == 0
+    full = " ".join([*COMMAND, "status", ">/dev/full"])
+    told = subprocess.run(
+        ["sh", "-c", full], env=environment, stderr=subprocess.PIPE, timeout=30, check=False
+    )
+    assert (told.returncode, len(told.stderr.splitlines())) == (1, 1)
