@@ -13,6 +13,7 @@ import json
 import logging
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
+from typing import Any
 
 from rlmd.daemon.feed import Feed
 from rlmd.errors import NotFound, RlmdError
@@ -22,7 +23,7 @@ from rlmd.memory.store import House, Store, Transaction, digest_of
 
 from .equipment import Equipment, Tree
 from .recover import recover
-from .run import Ending, Runner
+from .run import FAULT, Ending, Runner
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class _Active:
     """A run that has a task."""
 
     task: asyncio.Task[None]
+    tree: Tree
     reason: str = field(default="")
     """Why it is being cancelled; empty if nobody asked."""
 
@@ -128,25 +130,28 @@ class Engine:
         return message, run
 
     async def cancel(self, store: Store, run_id: int, reason: str) -> Run:
-        """Stop a run and its children; returns when it has stopped. No effect on one that has ended.
+        """Stop a run and those below it; returns when it has stopped. No effect on one that has ended.
+
+        In the program of its parent, if it has one, the call that began it raises.
 
         Raises:
             NotFound: no such run.
         """
         run = store.read(lambda tx: tx.runs.get(run_id))
-        root = store.read(lambda tx: tx.runs.get(run.root))
         if run.state.ended:
             return run
-        active = self._active.get(root.id)
-        if active is not None:
-            active.reason = reason or "somebody stopped it"
-            active.task.cancel()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.wait([active.task]), CANCEL_SECONDS)
+        reason = reason or "somebody stopped it"
+        active = self._active.get(run.root)
+        task: asyncio.Task[Any] | None = None
+        if active is None:
+            await self._end(store, run, Ending(state=RunState.CANCELLED, reason=reason))
+        elif run.parent is None:
+            active.reason, task = reason, active.task
+            task.cancel()
         else:
-            await self._end(
-                store, root, Ending(state=RunState.CANCELLED, reason=reason or "somebody stopped it")
-            )
+            task = active.tree.stop(run.id, reason)
+        if task is not None:
+            await asyncio.wait([task], timeout=CANCEL_SECONDS)
         return store.read(lambda tx: tx.runs.get(run_id))
 
     async def cancel_agent(self, store: Store, agent: str, reason: str) -> None:
@@ -183,33 +188,38 @@ class Engine:
             if run.state is not RunState.QUEUED:
                 return
             agent = store.read(lambda tx: tx.agents.get(run.agent))
-            task = asyncio.create_task(self._run(store, agent, run), name=f"run {run_id}")
-            self._active[run_id] = _Active(task)
+            tree = Tree(run.limits.model_calls or 1)
+            task = asyncio.create_task(self._run(store, agent, run, tree), name=f"run {run_id}")
+            self._active[run_id] = _Active(task, tree)
             try:
                 await asyncio.wait([task])
             finally:
                 self._active.pop(run_id, None)
 
-    async def _run(self, store: Store, agent: Agent, run: Run) -> None:
+    async def _run(self, store: Store, agent: Agent, run: Run, tree: Tree) -> None:
+        runner: Runner | None = None
         try:
             run = await store.write(lambda tx: tx.runs.start(run))
-            tree = Tree(run.limits.model_calls or 1)
-            await Runner(self._equipment, store, agent, run, tree).run()
+            runner = Runner(self._equipment, store, agent, run, tree)
+            await runner.run()
+            return
         except asyncio.CancelledError:
             active = self._active.get(run.id)
             if active is None or not active.reason:
                 raise
-            await self._end(store, run, Ending(state=RunState.CANCELLED, reason=active.reason))
+            ending = Ending(state=RunState.CANCELLED, reason=active.reason)
         except RlmdError as error:
             log.exception("run %s failed", run.id)
-            await self._end(store, run, Ending(state=RunState.FAILED, reason=str(error)))
+            ending = Ending(state=RunState.FAILED, reason=str(error))
         except Exception:
             log.exception("run %s failed by a fault of rlmd", run.id)
-            reason = "a fault of rlmd; the daemon's log has the trace"
-            await self._end(store, run, Ending(state=RunState.FAILED, reason=reason))
+            ending = Ending(state=RunState.FAILED, reason=FAULT)
+        # If not even that can be written, the run stands unfinished, and the next start deals with it.
+        with contextlib.suppress(RlmdError):
+            await (runner.end(ending) if runner is not None else self._end(store, run, ending))
 
     async def _end(self, store: Store, run: Run, ending: Ending) -> None:
-        """Record the end of a run that cannot do it itself."""
+        """Record the end of a run that was not at work."""
 
         def work(tx: Transaction) -> None:
             current = tx.runs.get(run.id)
@@ -219,6 +229,5 @@ class Engine:
             tx.journal(run.id).add(EntryKind.ENDED, data, step=current.steps)
             tx.runs.end(run, ending.state, reason=ending.reason)
 
-        with contextlib.suppress(RlmdError):
-            await store.write(work)
+        await store.write(work)
         self.feed.grown(run.id)

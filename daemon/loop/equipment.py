@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
-from typing import Protocol
+from typing import Any, Protocol
 
 from rlmd.daemon.feed import Feed
 from rlmd.daemon.models.api import Model
@@ -73,15 +73,16 @@ class Equipment:
 
 
 class Tree:
-    """What a root run and all its children share: the calls of models that are left."""
+    """What a root run and all its children share: the calls of models that are left, and who is at work."""
 
     def __init__(self, model_calls: int) -> None:
         self._left = model_calls
         self._limit = model_calls
+        self._children: dict[int, asyncio.Task[Any]] = {}
+        self._stopped: dict[int, str] = {}
 
-    @contextmanager
-    def model_call(self) -> Iterator[None]:
-        """Take one call before it is made; the one over the limit is never sent.
+    def take_call(self) -> None:
+        """Take one call of a model before it is made; the one over the limit is never sent.
 
         Raises:
             Exhausted: none is left.
@@ -93,4 +94,24 @@ class Tree:
                 remedy="Raise the agent's limit, or do the work with fewer calls.",
             )
         self._left -= 1
-        yield
+
+    @contextmanager
+    def child(self, run_id: int, task: asyncio.Task[Any]) -> Iterator[None]:
+        """A child run is at work."""
+        self._children[run_id] = task
+        try:
+            yield
+        finally:
+            del self._children[run_id]
+
+    def stop(self, run_id: int, reason: str) -> asyncio.Task[Any] | None:
+        """Stop a child and those below it; gives its task, or None if it is not at work."""
+        task = self._children.get(run_id)
+        if task is not None:
+            self._stopped[run_id] = reason
+            task.cancel()
+        return task
+
+    def stopped(self, run_id: int) -> str:
+        """Why a child was stopped; empty if nobody asked for that."""
+        return self._stopped.get(run_id, "")

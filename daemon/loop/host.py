@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Protocol
 
 from rlmd.daemon.repl.api import Call, Ended, Outcome, Raised, Returned
-from rlmd.errors import InternalError, InvalidInput, NotFound, RlmdError, Unavailable
+from rlmd.errors import InternalError, InvalidInput, NotFound, PreconditionFailed, RlmdError, Unavailable
 from rlmd.memory.log import MAX_TEXT
 from rlmd.memory.records import Agent, Author, EntryKind, Origin, Run
 from rlmd.memory.search import Shelf
@@ -33,6 +34,10 @@ LARGE = 256 * 1024
 """Bytes of a value from which it is read off the event loop."""
 
 
+class ChildFailed(RuntimeError):
+    """A child run ended without a value; its parent's program may catch this."""
+
+
 class Mind(Protocol):
     """What a run can ask of models; `run.Runner` is one."""
 
@@ -41,7 +46,11 @@ class Mind(Protocol):
     async def spawn(
         self, call: Call, task: str, context: tuple[Any, ...], max_steps: int | None, model: str | None
     ) -> tuple[Any, int]:
-        """Run a child; gives its value and its number."""
+        """Run a child; gives its value and its number.
+
+        Raises:
+            ChildFailed: it ended without a value.
+        """
         ...
 
 
@@ -97,7 +106,7 @@ class RunHost:
             return Raised(error)
         except (Unavailable, InternalError):
             raise
-        except (RlmdError, ValueError, TypeError, LookupError) as error:
+        except (RlmdError, ChildFailed, ValueError, TypeError, LookupError) as error:
             if not call.waits:
                 self._note(EntryKind.CALL, call, {**self._arguments(call), "error": _error(error)})
             return Raised(error)
@@ -190,21 +199,24 @@ class RunHost:
         before: str | None = None,
     ) -> Answer:
         zone = self._place.zone
-        passages = await self._equipment.searcher.search(
-            Shelf(space_id=self._store.read(lambda tx: tx.space(self._place.space).id)),
-            query,
-            _count(k),
-            prefix=prefix,
-            after=None if after is None else calls.moment(after, zone, "after"),
-            before=None if before is None else calls.moment(before, zone, "before"),
-        )
+        shelf = Shelf(space_id=self._store.read(lambda tx: tx.space(self._place.space).id))
+        with _searching():
+            passages = await self._equipment.searcher.search(
+                shelf,
+                query,
+                _count(k),
+                prefix=prefix,
+                after=None if after is None else calls.moment(after, zone, "after"),
+                before=None if before is None else calls.moment(before, zone, "before"),
+            )
         return calls.hits(passages, self._place)
 
     async def _search_log(self, query: str, k: int = 10) -> Answer:
         # The question itself would be the best hit for every question.
         own = () if self._run.event.message is None else (str(self._run.event.message),)
         shelf = Shelf(agent_id=self._agent.id)
-        passages = await self._equipment.searcher.search(shelf, query, _count(k), exclude=own)
+        with _searching():
+            passages = await self._equipment.searcher.search(shelf, query, _count(k), exclude=own)
         ids = list(dict.fromkeys(int(passage.key) for passage in passages))
         found = self._store.read(lambda tx: tx.log(self._agent.name).several(ids))
         return calls.found_messages([found[id] for id in ids if id in found], self._place)
@@ -324,6 +336,21 @@ class RunHost:
     def _arguments(self, call: Call) -> dict[str, Any]:
         shown = {"args": _preview(list(call.args)), "kwargs": _preview(dict(call.kwargs))}
         return {"args": shown, "digest": _digest(call)}
+
+
+@contextmanager
+def _searching() -> Iterator[None]:
+    """A search that fails is the program's to catch: unlike the store, a run can go on without the index.
+
+    Raises:
+        PreconditionFailed: the search failed.
+    """
+    try:
+        yield
+    except (Unavailable, InternalError) as error:
+        raise PreconditionFailed(
+            f"search is not available: {error.reason}", remedy="Use memory.grep and log.recent, or try again."
+        ) from error
 
 
 def _count(k: int) -> int:

@@ -12,9 +12,11 @@ and tail, and says where the whole is. Nothing else in the card can begin a line
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import islice
 
 from rlmd.daemon.models.api import Message
 from rlmd.daemon.repl.hints import sandbox_hints
@@ -27,13 +29,23 @@ from rlmd.memory.store import Store, Transaction
 from .equipment import Equipment
 from .tokens import cut, line, tokens
 
-INSTRUCTIONS = 0.25
-EVENT = 0.35
-MEMORIES = 0.12
-CONVERSATION = 0.12
+log = logging.getLogger(__name__)
+
+INSTRUCTIONS = 0.2
+"""Share of the whole budget."""
+CARD = 0.55
 FOLDED = 0.06
-"""Shares of the budget; what is left after system and card belongs to the steps."""
+"""Shares of what the system prompt leaves; the steps have the rest, and what the card does not use."""
+EVENT = 0.65
+FACTS = 0.08
+"""Shares of the card; memories and conversation have the rest, and what the event does not use."""
+LEAST = 1_500
+"""Tokens for card and steps if the system prompt alone has eaten a small budget."""
 HITS = 8
+QUERY_CHARS = 2_000
+"""Of the event, by which memories are searched."""
+PARTS = 20
+"""Of what a parent passed, that are told in a child's card."""
 LAST_MESSAGES = 12
 NAMES = 40
 MESSAGE_CHARS = 600
@@ -54,8 +66,8 @@ class PastStep:
 class Prompt:
     """The prompt of one run. `open` it once, then ask for `messages` before each call of the model."""
 
-    def __init__(self, budget: int, system: str, card: str) -> None:
-        self._budget = budget
+    def __init__(self, room: int, system: str, card: str) -> None:
+        self._room = room
         self._system = system
         self._card = card
 
@@ -66,103 +78,111 @@ class Prompt:
         """Gather what the run should know at its start."""
         budget = equipment.settings.prompt_tokens
         depth = run.limits.depth or 0
+        given = {"name": agent.name, "stubs": stubs(depth), "hints": sandbox_hints()}
         if run.parent is None:
-            system = _template("system").format(
-                name=agent.name,
-                instructions=cut(
-                    agent.instructions.strip() or DEFAULT_INSTRUCTIONS, int(budget * INSTRUCTIONS)
-                ),
-                stubs=stubs(depth),
-                hints=sandbox_hints(),
-            )
-            card = await _card(equipment, store, agent, run, budget)
+            own = agent.instructions.strip() or DEFAULT_INSTRUCTIONS
+            given["instructions"] = cut(own, int(budget * INSTRUCTIONS))
+            given["minds"] = "await llm(...) or await rlm(...) work" if depth else "await llm(...) works"
+        system = _template("system" if run.parent is None else "child").format(**given)
+        room = max(budget - tokens(system), LEAST)
+        if run.parent is None:
+            card = await _card(equipment, store, agent, run, int(room * CARD))
         else:
-            system = _template("child").format(name=agent.name, stubs=stubs(depth), hints=sandbox_hints())
-            card = _child_card(equipment, run, context, budget)
-        return cls(budget, system, card)
+            card = _child_card(equipment, run, context, int(room * CARD))
+        return cls(room, system, card)
 
     def messages(self, steps: Sequence[PastStep]) -> list[Message]:
         """System, card and the last steps that fit, oldest first; older ones are folded into the card."""
-        room = self._budget - tokens(self._system) - tokens(self._card) - int(self._budget * FOLDED)
-        shown: list[PastStep] = []
+        room = self._room - tokens(self._card) - int(self._room * FOLDED)
+        shown: list[tuple[str, str]] = []
         for step in reversed(steps):
-            reply = cut(step.reply, self._budget // 8, more=f"log.step({step.number}) has all")
-            room -= tokens(reply) + tokens(step.shown)
-            # The last step is always shown, whatever it takes.
+            more = f"log.step({step.number}) has all"
+            reply, observation = cut(step.reply, self._room // 8, more=more), step.shown
+            if not shown:
+                # The last step is always shown, if need be in part.
+                observation = cut(observation, room - tokens(reply), more=more)
+            room -= tokens(reply) + tokens(observation)
             if room < 0 and shown:
                 break
-            shown.insert(0, PastStep(number=step.number, reply=reply, shown=step.shown, fold=step.fold))
-        folded = steps[: len(steps) - len(shown)]
-        messages = [Message("system", self._system), Message("user", self._card + self._folded(folded))]
-        for step in shown:
-            messages += [Message("assistant", step.reply), Message("user", step.shown)]
+            shown.insert(0, (reply, observation))
+        folded = self._folded(steps[: len(steps) - len(shown)])
+        messages = [Message("system", self._system), Message("user", self._card + folded)]
+        for reply, observation in shown:
+            messages += [Message("assistant", reply), Message("user", observation)]
         return messages
 
     def _folded(self, steps: Sequence[PastStep]) -> str:
         if not steps:
             return ""
+        head = f"[folded: steps {steps[0].number} to {steps[-1].number}; log.step(n) has each in full]"
         lines: list[str] = []
-        room = int(self._budget * FOLDED)
+        room = int(self._room * FOLDED) - tokens(head)
         for step in reversed(steps):
             text = f"  {step.number}: {step.fold}"
             room -= tokens(text)
             if room < 0:
                 break
             lines.insert(0, text)
-        return "\n".join(
-            [
-                "",
-                f"[folded: steps {steps[0].number} to {steps[-1].number}; log.step(n) has each in full]",
-                *lines,
-            ]
-        )
+        return "\n".join(["", head, *lines])
 
 
-async def _card(equipment: Equipment, store: Store, agent: Agent, run: Run, budget: int) -> str:
+async def _card(equipment: Equipment, store: Store, agent: Agent, run: Run, room: int) -> str:
     event, zone = run.event, equipment.zone
-    shelf = Shelf(space_id=await asyncio.to_thread(store.read, lambda tx: tx.space(agent.space).id))
-    hits = await equipment.searcher.search(shelf, event.text[:2_000], HITS)
+    hits = await _memories(equipment, store, agent, event.text)
     facts, recent = await asyncio.to_thread(store.read, lambda tx: _state(tx, agent, run))
-    lines = [
-        f"It is {equipment.local_now():%A, %Y-%m-%d %H:%M %Z}. {facts}",
-        *_section(
-            "Memories that may matter (parts of variables):",
-            [
-                f"{hit.key} v{hit.version} ({hit.time.astimezone(zone):%Y-%m-%d}): "
-                f"{line(hit.text, MESSAGE_CHARS)}"
-                for hit in hits
-            ],
-            int(budget * MEMORIES),
-        ),
-        *_section(
-            f"Said on this channel before ({event.channel}), newest first:",
-            [
-                f"{message.time.astimezone(zone):%Y-%m-%d %H:%M} {message.sender}: "
-                f"{line(message.text, MESSAGE_CHARS)}"
-                for message in recent
-            ],
-            int(budget * CONVERSATION),
-        ),
+    head = f"It is {equipment.local_now():%A, %Y-%m-%d %H:%M %Z}. {cut(facts, int(room * FACTS))}"
+    end = [
         "",
         "The event that woke you:",
         f'<event kind="message" channel="{event.channel}" sender="{line(event.sender, 100)}">',
-        cut(event.text, int(budget * EVENT), more="event.text has all"),
+        cut(event.text, int(room * EVENT), more="event.text has all"),
         "</event>",
     ]
-    return "\n".join(lines)
+    left = room - tokens(head) - sum(map(tokens, end))
+    memories = _section(
+        "Memories that may matter (parts of variables):",
+        [
+            f"{hit.key} v{hit.version} ({hit.time.astimezone(zone):%Y-%m-%d}): "
+            f"{line(hit.text, MESSAGE_CHARS)}"
+            for hit in hits
+        ],
+        left // 2,
+    )
+    conversation = _section(
+        f"Said on this channel before ({event.channel}), newest first:",
+        [
+            f"{message.time.astimezone(zone):%Y-%m-%d %H:%M} {message.sender}: "
+            f"{line(message.text, MESSAGE_CHARS)}"
+            for message in recent
+        ],
+        left // 2,
+    )
+    return "\n".join([head, *memories, *conversation, *end])
 
 
-def _child_card(equipment: Equipment, run: Run, context: Sequence[object], budget: int) -> str:
+async def _memories(equipment: Equipment, store: Store, agent: Agent, text: str) -> Sequence[records.Passage]:
+    """What fits the event best. None if the search fails: a run goes on without, and can ask again."""
+    shelf = Shelf(space_id=await asyncio.to_thread(store.read, lambda tx: tx.space(agent.space).id))
+    try:
+        return await equipment.searcher.search(shelf, text[:QUERY_CHARS], HITS)
+    except Exception:
+        log.warning("the prompt of a run has no memories, since the search failed", exc_info=True)
+        return ()
+
+
+def _child_card(equipment: Equipment, run: Run, context: Sequence[object], room: int) -> str:
     parts = [
-        f"  event.context[{position}]: {_about(part)}" for position, part in enumerate(context[:20])
+        f"  event.context[{position}]: {_about(part)}" for position, part in enumerate(context[:PARTS])
     ] or ["  event.context is empty."]
+    if len(context) > PARTS:
+        parts.append(f"  ... and {len(context) - PARTS:,} more")
     return "\n".join(
         [
             f"It is {equipment.local_now():%A, %Y-%m-%d %H:%M %Z}. Your parent passed:",
-            *parts,
+            cut("\n".join(parts), int(room * (1 - EVENT)) - 50),
             "",
             '<event kind="rlm">',
-            cut(run.event.text, int(budget * EVENT), more="event.text has all"),
+            cut(run.event.text, int(room * EVENT), more="event.text has all"),
             "</event>",
         ]
     )
@@ -170,9 +190,10 @@ def _child_card(equipment: Equipment, run: Run, context: Sequence[object], budge
 
 def _about(part: object) -> str:
     if isinstance(part, str):
-        return f"text of {len(part):,} characters, beginning {line(part, 200)!r}"
+        return f"text of {len(part):,} characters, beginning {line(part[:400], 200)!r}"
     if isinstance(part, list | dict):
-        return f"{type(part).__name__} of {len(part):,} items, beginning {line(repr(part)[:400], 200)}"
+        first = part[:20] if isinstance(part, list) else dict(islice(part.items(), 20))
+        return f"{type(part).__name__} of {len(part):,} items, beginning {line(repr(first)[:400], 200)}"
     return line(repr(part), 200)
 
 
@@ -195,6 +216,7 @@ def _state(transaction: Transaction, agent: Agent, run: Run) -> tuple[str, list[
 
 def _section(title: str, items: Sequence[str], budget: int) -> list[str]:
     kept: list[str] = []
+    budget -= tokens(title)
     for item in items:
         budget -= tokens(item)
         if budget < 0:

@@ -25,8 +25,12 @@ def _recover(tx: Transaction, run_id: int) -> Run | None:
     run = tx.runs.get(run_id)
     if run.state.ended or run.state is RunState.QUEUED:
         return run if run.state is RunState.QUEUED else None
-    entries = tx.journal(run_id).entries()
-    done = [_told(entry) for entry in entries if entry.name in EFFECTS and "result" in entry.data]
+    done = [
+        _told(entry)
+        for member in _tree(tx, run)
+        for entry in tx.journal(member).entries()
+        if entry.name in EFFECTS and "result" in entry.data and (entry.name != "reply" or member == run_id)
+    ]
     if run.parent is not None:
         _end(tx, run, "the daemon stopped while this child was at work")
     elif run.attempts >= MAX_ATTEMPTS:
@@ -46,6 +50,18 @@ def _recover(tx: Transaction, run_id: int) -> Run | None:
         tx.runs.requeue(run)
         return tx.runs.get(run_id)
     return None
+
+
+def _tree(tx: Transaction, root: Run) -> list[int]:
+    """A root run and all below it, which are younger: what a child did, the run did."""
+    found: list[int] = [root.id]
+    before: int | None = None
+    while page := tx.runs.page(agent=root.agent, children=True, before=before):
+        found += [run.id for run in page if run.root == root.id and run.id != root.id]
+        before = page[-1].id
+        if before <= root.id:
+            break
+    return found
 
 
 def _told(entry: Entry) -> str:

@@ -9,23 +9,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rlmd.daemon.feed import Delta
-from rlmd.daemon.models.api import Message, Reply, Request
+from rlmd.daemon.models.api import Message, Reply
 from rlmd.daemon.models.fences import Parsed, parse
-from rlmd.daemon.repl.api import Call, Limits, StepResult, World
+from rlmd.daemon.repl.api import Call, Limits, Raised, StepResult, World
 from rlmd.daemon.repl.session import Session
-from rlmd.errors import Exhausted, InvalidInput, ModelError, RlmdError
-from rlmd.memory.records import Agent, EntryKind, ModelCall, Run, RunLimits, RunState
-from rlmd.memory.store import Store
+from rlmd.errors import Exhausted, ModelError, RlmdError
+from rlmd.memory.records import Agent, EntryKind, Run, RunLimits, RunState
+from rlmd.memory.store import Store, Transaction
 
 from .equipment import Equipment, Tree
-from .host import RunHost
+from .host import ChildFailed, RunHost
 from .observe import Observation, not_code, observe
 from .prompt import PastStep, Prompt
-from .scribe import Row, Scribe
+from .scribe import Row, Scribe, finish
+from .thinking import BROKEN, Thinking
 from .tokens import line
 
 SAME_FAULT = 3
@@ -33,12 +34,15 @@ SAME_FAULT = 3
 EMPTY = (
     "Your reply was empty. Write one ```python block, or answer the person in plain words without a block."
 )
-SUB_CALL = (
-    "This is a sub-call, made by a program that will use your answer as a value. "
-    "Answer with what is asked for and nothing else."
+UNFINISHED = BROKEN | {"length"}
+UNFINISHED_REPLY = Parsed(
+    blocks=(),
+    prose="",
+    problem="Your reply broke off before its end, so nothing of it ran or was said. Write it again, shorter.",
 )
-MAX_SUB_PROMPT = 2_000_000
-"""Characters that one `llm` call may send."""
+"""Half a program may do what the whole would not, and half an answer may say so: neither is used."""
+PARENT_STOPPED = "its parent stopped"
+FAULT = "a fault of rlmd; the daemon's log has the trace"
 
 
 class RunFailed(Exception):
@@ -78,6 +82,7 @@ class Runner:
         self._deadline = time.monotonic() + (run.limits.seconds or 0)
         self._scribe = Scribe(store, run, equipment.feed, equipment.clock)
         self._host = RunHost(equipment, store, agent, run, self._scribe, self)
+        self._thinking = Thinking(equipment, store, agent, run, tree)
         self._steps: list[PastStep] = []
 
     async def run(self) -> Ending:
@@ -90,10 +95,13 @@ class Runner:
         started = {"model": self._model, "context": self._context, "attempt": self._run.attempts}
         self._scribe.note(EntryKind.STARTED, started, step=self._run.steps)
         await self._scribe.commit()
+        deadline = asyncio.timeout(self._run.limits.seconds)
         try:
-            async with asyncio.timeout(self._run.limits.seconds):
+            async with deadline:
                 ending = await self._to_the_end()
         except TimeoutError:
+            if not deadline.expired():
+                raise
             seconds = self._run.limits.seconds
             ending = Ending(state=RunState.FAILED, reason=f"limit: seconds ({seconds} s of wall time)")
         except RunFailed as failure:
@@ -102,10 +110,12 @@ class Runner:
         return ending
 
     async def end(self, ending: Ending) -> None:
-        """Record the end; the last row of the journal."""
+        """Record the end, after all that waits: the journal's last row. No effect on a run that has ended."""
         data = {"state": ending.state.value, "reason": ending.reason, "result": ending.result}
 
-        def work(tx: Any) -> tuple[None, Row]:
+        def work(tx: Transaction) -> tuple[None, Row | None]:
+            if tx.runs.get(self._run.id).state.ended:
+                return None, None
             tx.runs.end(self._run, ending.state, reason=ending.reason, result=ending.result)
             return None, Row(kind=EntryKind.ENDED, data=data, step=self._host.step)
 
@@ -130,12 +140,16 @@ class Runner:
         repeated, last = 1, ("", "")
         for number in range(self._run.steps + 1, most + 1):
             reply = await self._write(number, prompt.messages(self._steps))
-            parsed = parse(reply.text)
+            parsed = parse(reply.text) if reply.finish not in UNFINISHED else UNFINISHED_REPLY
             code = "\n\n".join(block.code for block in parsed.blocks)
             await self._record_step(number, reply, code)
-            if not parsed.blocks and parsed.problem is None and parsed.prose.strip():
-                return await self._speak(parsed.prose.strip())
-            observation, finished = await self._perform(number, parsed, session)
+            if not parsed.blocks and parsed.problem is None and parsed.prose:
+                observation = await self._speak(number, parsed.prose)
+                if observation is None:
+                    return Ending(state=RunState.DONE, result=self._host.result)
+                finished = False
+            else:
+                observation, finished = await self._perform(number, parsed, session)
             await self._record_observation(number, observation, reply, code)
             if self._host.ended or finished:
                 return Ending(state=RunState.DONE, result=self._host.result)
@@ -152,23 +166,22 @@ class Runner:
             self._equipment.feed.writing(self._run.id, Delta(text, number))
 
         try:
-            return await self._complete(messages, self._model, step=number, call=0, on_text=on_text)
+            return await self._thinking.complete(messages, self._model, step=number, on_text=on_text)
         except Exhausted as error:
+            if error.field != "model_calls":
+                raise
             raise RunFailed(f"limit: model_calls. {error}") from error
         except ModelError as error:
             raise RunFailed(f"the model failed: {error}") from error
 
-    async def _speak(self, text: str) -> Ending:
-        """A model's text without code: a reply to the person, or a child's value."""
-        if self._run.parent is not None:
-            return Ending(state=RunState.DONE, result=text)
+    async def _speak(self, number: int, text: str) -> Observation | None:
+        """A model's text without code: a reply to the person, or a child's value. None if it was taken."""
         call = Call(number=self._host.count + 1, name="reply", args=(text,), kwargs={}, line=0, waits=False)
-        await self._host.call(call)
-        return Ending(state=RunState.DONE)
+        outcome = await self._host.call(call)
+        return not_code(number, str(outcome.error)) if isinstance(outcome, Raised) else None
 
     async def _perform(self, number: int, parsed: Parsed, session: Session) -> tuple[Observation, bool]:
         """Run a step's blocks in order; tells also whether nothing is left to do."""
-        self._host.begin(number)
         if not parsed.blocks:
             return not_code(number, parsed.problem or EMPTY), False
         results: list[StepResult] = []
@@ -228,28 +241,8 @@ class Runner:
     # -- models: what the host asks for on behalf of the program ----------------------------------
 
     async def ask_model(self, call: Call, text: str, model: str | None) -> str:
-        """One sub-model call; `llm` in programs.
-
-        Raises:
-            Exhausted: no model call is left.
-            ModelError: the provider failed.
-            InvalidInput: the text is too long.
-        """
-        if len(text) > MAX_SUB_PROMPT:
-            raise InvalidInput(
-                f"{len(text):,} characters are more than {MAX_SUB_PROMPT:,}",
-                field="llm",
-                remedy="Cut the text and gather several calls.",
-            )
-        settings = self._equipment.settings
-        chosen = model or self._agent.sub_model or settings.sub_model or self._model
-        messages = [Message("system", SUB_CALL), Message("user", text)]
-        reply = await self._complete(messages, chosen, step=self._host.step, call=call.number)
-        if not reply.text:
-            raise ModelError(
-                f"the model gave no text ({reply.finish})", remedy="Ask again, or in another way."
-            )
-        return reply.text
+        """`llm` in programs; see `Thinking.ask`."""
+        return await self._thinking.ask(text, self._below(model), step=self._host.step, call=call.number)
 
     async def spawn(
         self, call: Call, task: str, context: tuple[Any, ...], max_steps: int | None, model: str | None
@@ -257,7 +250,7 @@ class Runner:
         """A child run with its own REPL; `rlm` in programs. Gives its value and its number.
 
         Raises:
-            RuntimeError: the child failed; says which and why.
+            ChildFailed: says which and why.
         """
         own = self._run.limits
         limits = RunLimits(
@@ -266,56 +259,51 @@ class Runner:
             seconds=max(int(self._deadline - time.monotonic()), 1),
             model_calls=own.model_calls,
         )
+
+        def make(tx: Transaction) -> Run:
+            made = tx.runs.create(self._agent, kind="rlm", text=task, limits=limits, parent=self._run)
+            return tx.runs.start(made)
+
         async with self._equipment.child_slots[self._run.depth]:
-            child = await self._store.write(
-                lambda tx: tx.runs.start(
-                    tx.runs.create(self._agent, kind="rlm", text=task, limits=limits, parent=self._run)
-                )
-            )
-            chosen = model or self._agent.sub_model or self._equipment.settings.sub_model or self._model
+            # A cancel must not leave a child in the database that nobody carries out.
+            child, cancelled = await finish(self._store.write(make))
             runner = Runner(
-                self._equipment, self._store, self._agent, child, self._tree, context=context, model=chosen
+                self._equipment,
+                self._store,
+                self._agent,
+                child,
+                self._tree,
+                context=context,
+                model=self._below(model),
             )
-            try:
-                ending = await runner.run()
-            except asyncio.CancelledError:
-                await asyncio.shield(
-                    runner.end(Ending(state=RunState.CANCELLED, reason="its parent stopped"))
-                )
-                raise
-            except RlmdError as error:
-                await runner.end(Ending(state=RunState.FAILED, reason=str(error)))
-                raise
+            if cancelled:
+                await runner.end(Ending(state=RunState.CANCELLED, reason=PARENT_STOPPED))
+                raise asyncio.CancelledError
+            working = asyncio.create_task(self._carry_out(runner, child.id), name=f"run {child.id}")
+            with self._tree.child(child.id, working):
+                ending = await working
         if ending.state is not RunState.DONE:
-            raise RuntimeError(f"child run {child.id} failed: {ending.reason}")
+            raise ChildFailed(f"child run {child.id} {ending.state.value}: {ending.reason}")
         return ending.result, child.id
 
-    async def _complete(
-        self, messages: Sequence[Message], model: str, *, step: int, call: int, on_text: Any = None
-    ) -> Reply:
-        """Call a model within the tree's limit, and enter what it cost."""
-        request = Request(
-            messages=messages,
-            model=model,
-            timeout_seconds=self._equipment.settings.model_timeout_seconds,
-            key=f"{self._store.user.id}-{self._run.id}-{self._run.attempts}-{step}-{call}",
-        )
-        with self._tree.model_call():
-            async with self._equipment.model_slots:
-                began = time.monotonic()
-                reply = await self._equipment.model.complete(request, on_text)
-        cost = ModelCall(
-            run=self._run.id,
-            step=step,
-            call=call,
-            model=reply.model,
-            input_tokens=reply.usage.input_tokens,
-            output_tokens=reply.usage.output_tokens,
-            cached_tokens=reply.usage.cached_tokens,
-            estimated=reply.usage.estimated,
-            tries=reply.tries,
-            note=reply.note,
-            seconds=time.monotonic() - began,
-        )
-        await self._store.write(lambda tx: tx.runs.charge(self._run, self._agent.id, cost))
-        return replace(reply, text=reply.text.replace("\x00", ""))
+    async def _carry_out(self, runner: Runner, child_id: int) -> Ending:
+        """Carry out a child; whatever happens, its end is on disk when this is over."""
+        try:
+            return await runner.run()
+        except asyncio.CancelledError:
+            reason = self._tree.stopped(child_id)
+            ending = Ending(state=RunState.CANCELLED, reason=reason or PARENT_STOPPED)
+            await runner.end(ending)
+            if not reason:
+                raise
+            return ending
+        except RlmdError as error:
+            await runner.end(Ending(state=RunState.FAILED, reason=str(error)))
+            raise
+        except Exception:
+            await runner.end(Ending(state=RunState.FAILED, reason=FAULT))
+            raise
+
+    def _below(self, model: str | None) -> str:
+        """The model of a sub-call or child."""
+        return model or self._agent.sub_model or self._equipment.settings.sub_model or self._model

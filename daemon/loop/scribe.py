@@ -8,7 +8,7 @@ in the order in which it happened.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -79,14 +79,27 @@ class Scribe:
                 return result
 
             # A cancel must not leave it unknown whether the rows are written: they would come twice.
-            writing = asyncio.ensure_future(self._store.write(write))
-            try:
-                result = await asyncio.shield(writing)
-            except asyncio.CancelledError:
-                await asyncio.wait([writing])
-                if not writing.cancelled() and writing.exception() is None:
-                    del self._waiting[: len(waiting)]
-                raise
+            result, cancelled = await finish(self._store.write(write))
             del self._waiting[: len(waiting)]
+            if cancelled:
+                raise asyncio.CancelledError
         self._feed.grown(self._run.id)
         return result
+
+
+async def finish(work: Coroutine[Any, Any, T]) -> tuple[T, bool]:
+    """Await work to its end although we are cancelled meanwhile; tells whether that was so.
+
+    Raises:
+        asyncio.CancelledError: we were cancelled, and the work failed.
+    """
+    task = asyncio.ensure_future(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled and (error := task.exception()) is not None:
+        raise asyncio.CancelledError from error
+    return task.result(), cancelled

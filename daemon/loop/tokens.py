@@ -7,6 +7,8 @@ English has about four to a token and most scripts fewer.
 from __future__ import annotations
 
 BYTES_A_TOKEN = 3
+MARK = 50
+"""Bytes at most of the line that stands for what was cut, without `more`."""
 
 
 def tokens(text: str) -> int:
@@ -21,8 +23,10 @@ def cut(text: str, limit: int, *, more: str = "") -> str:
     """
     if tokens(text) <= limit:
         return text
-    keep = max(limit * BYTES_A_TOKEN * len(text) // len(text.encode(errors="replace")) - 80, 40)
-    head, tail = text[: keep * 2 // 3], text[len(text) - keep // 3 :]
+    raw = text.encode(errors="replace")
+    keep = max(limit * BYTES_A_TOKEN - MARK - len(more), 40)
+    head = raw[: keep * 2 // 3].decode(errors="ignore")
+    tail = raw[len(raw) - keep // 3 :].decode(errors="ignore")
     missing = len(text) - len(head) - len(tail)
     where = f"; {more}" if more else ""
     return f"{head}\n[... {missing:,} characters cut{where} ...]\n{tail}"

@@ -13,7 +13,7 @@ from typing import Any
 from rlmd.clients.records import Limits
 from rlmd.daemon.repl.surface import offered
 from tests.daemon_process import SECRET
-from tests.model_server import CutStream, Empty, Item, Malformed, NoUsage, Null, Reset, Slow, Status
+from tests.model_server import CutStream, Empty, Item, Malformed, Null, Reset, Slow, Status
 
 from .runner import (
     Case,
@@ -45,6 +45,11 @@ def identity_is_first(outcome: Outcome) -> None:
         assert KEEPER in request.messages[0]["content"]
         for offer in offered(depth=2):
             assert f"{offer.name.rpartition('.')[2]}(" in request.messages[0]["content"], offer.name
+
+
+def no_recursion_offered(outcome: Outcome) -> None:
+    assert "rlm(" not in outcome.requests[0].prompt
+    assert "llm(" in outcome.requests[0].prompt
 
 
 def folded(outcome: Outcome) -> None:
@@ -114,7 +119,10 @@ CASES: tuple[Case, ...] = (
         name="the event stands unchanged in every call",
         says=EVENT,
         instructions=KEEPER,
-        script=[*[LOUD] * 9, py("text = log.step(1)\nreply(f'{text.count(\"Forget the event\")} {event.text}')")],
+        script=[
+            *[LOUD] * 9,
+            py("text = log.step(1)\nreply(f'{text.count(\"Forget the event\")} {event.text}')"),
+        ],
         expect=[done(), steps(10), every_prompt(EVENT), identity_is_first, folded, says(f"201 {EVENT}")],
     ),
     Case(
@@ -178,12 +186,24 @@ CASES: tuple[Case, ...] = (
         rule=7,
         name="a malformed done does not end the run",
         script=[py("done(1, 2)"), py("done(lambda: 1)"), py("1 / 0\ndone(3)"), py("done(4)")],
-        expect=[done(4), steps(4), shows(1, "error", "done"), shows(2, "error"), shows(3, "ZeroDivisionError")],
+        expect=[
+            done(4),
+            steps(4),
+            shows(1, "error", "done"),
+            shows(2, "error"),
+            shows(3, "ZeroDivisionError"),
+        ],
     ),
     Case(
         rule=7,
         name="a malformed reply does not end the run",
-        script=[py("reply()"), py("reply('  ')"), py("reply(len)"), py("reply('x' * 1_000_001)"), py("reply('ok')")],
+        script=[
+            py("reply()"),
+            py("reply('  ')"),
+            py("reply(len)"),
+            py("reply('x' * 1_000_001)"),
+            py("reply('ok')"),
+        ],
         expect=[done(), says("ok"), steps(5), shows(2, "error", "empty"), shows(4, "1,000,000")],
     ),
     Case(
@@ -291,7 +311,7 @@ CASES: tuple[Case, ...] = (
         name="at depth 0 recursion is absent and calling it is an error",
         script=[py("await rlm('Go deeper.')"), py("done()")],
         limits=Limits(depth=0),
-        expect=[done(), no_prompt("rlm(task", "await rlm("), shows(1, "error"), requests(2), within(10)],
+        expect=[done(), no_recursion_offered, shows(1, "error"), requests(2), within(10)],
     ),
     Case(
         rule=11,
@@ -305,7 +325,11 @@ CASES: tuple[Case, ...] = (
     Case(
         rule=12,
         name="a sub-call's text is not in the prompt unless printed",
-        script=[py("a = await llm('One?')\nb = await rlm('Two?')\nprint(len(a), len(b))"), py("print(b)"), py("done()")],
+        script=[
+            py("a = await llm('One?')\nb = await rlm('Two?')\nprint(len(a), len(b))"),
+            py("print(b)"),
+            py("done()"),
+        ],
         sub=["quartz-granite", py("done('basalt-gneiss')")],
         expect=[done(), no_prompt("quartz-granite"), shows(1, "14 13"), shows(2, "basalt-gneiss")],
     ),
@@ -313,7 +337,8 @@ CASES: tuple[Case, ...] = (
         rule=13,
         name="a gathered batch keeps the order of its requests",
         script=[py("done(await asyncio.gather(*[llm('question', c) for c in 'abcd']))")],
-        sub=[by_content({"a": Slow(1.2, "A"), "b": Slow(0.8, "B"), "c": Slow(0.4, "C"), "d": Slow(0, "D")})] * 4,
+        sub=[by_content({"a": Slow(1.2, "A"), "b": Slow(0.8, "B"), "c": Slow(0.4, "C"), "d": Slow(0, "D")})]
+        * 4,
         expect=[done(["A", "B", "C", "D"]), within(4)],
     ),
     Case(
@@ -329,7 +354,8 @@ CASES: tuple[Case, ...] = (
                 done(await asyncio.gather(*[safely(w) for w in ['one', 'bad', 'two']]))
             """)
         ],
-        sub=[by_content({"bad": Status(400, "bad question"), "one": Slow(0.3, "1"), "two": Slow(0.2, "2")})] * 3,
+        sub=[by_content({"bad": Status(400, "bad question"), "one": Slow(0.3, "1"), "two": Slow(0.2, "2")})]
+        * 3,
         expect=[lambda o: done(["1", o.run.result[1], "2"])(o), lambda o: _is_error(o.run.result[1])],
     ),
     Case(
@@ -373,7 +399,11 @@ CASES: tuple[Case, ...] = (
         rule=18,
         name="children form a subtree",
         script=[py("done(await asyncio.gather(rlm('left'), rlm('right')))")],
-        sub=[by_content({"left": py("done(await rlm('below'))"), "right": py("done('R')"), "below": py("done('L')")})]
+        sub=[
+            by_content(
+                {"left": py("done(await rlm('below'))"), "right": py("done('R')"), "below": py("done('L')")}
+            )
+        ]
         * 3,
         expect=[done(["L", "R"]), a_subtree],
     ),
@@ -381,7 +411,12 @@ CASES: tuple[Case, ...] = (
     Case(
         rule=20,
         name="429 and 5xx are tried again inside one step",
-        script=[Status(429, retry_after=0.05), Status(500, retry_after=0.05), Status(503, retry_after=0.05), "Yes."],
+        script=[
+            Status(429, retry_after=0.05),
+            Status(500, retry_after=0.05),
+            Status(503, retry_after=0.05),
+            "Yes.",
+        ],
         expect=[done(), says("Yes."), steps(1), retried_inside_one_step],
     ),
     Case(
@@ -393,9 +428,8 @@ CASES: tuple[Case, ...] = (
     Case(
         rule=20,
         name="null, no choices and a cut stream do not end the run",
-        script=[Null(), Empty(), Null(), CutStream(6, "Hello there"), Malformed("Half"), "Whole."],
-        always="Whole.",
-        expect=[lambda o: _ended_well(o)],
+        script=[Null(), Empty(), CutStream(6, "Hello there"), Malformed("Half"), Null(), "Whole."],
+        expect=[done(), says("Whole."), shows(3, "error", "broke off"), shows(4, "error", "broke off")],
     ),
     Case(
         rule=20,
@@ -420,7 +454,10 @@ CASES: tuple[Case, ...] = (
     Case(
         rule=21,
         name="usage is exact over retries and children and gathers",
-        script=[Status(500, retry_after=0.05), py("done(len(await asyncio.gather(*[rlm(str(n)) for n in range(4)])))")],
+        script=[
+            Status(500, retry_after=0.05),
+            py("done(len(await asyncio.gather(*[rlm(str(n)) for n in range(4)])))"),
+        ],
         sub=[py("x = await llm('aside')")] * 4 + [Status(429, retry_after=0.05)],
         always=by_content({"This is": "aside", "aside": "Aside."}),
         expect=[done(4)],
@@ -457,7 +494,10 @@ CASES: tuple[Case, ...] = (
     Case(
         rule=23,
         name="blocks run in order and stop at an error",
-        script=["\n".join(map(py, ["x = 1\nprint('one')", "x += 1\n1 / 0", "memory.set('third', x)"])), py("done(x)")],
+        script=[
+            "\n".join(map(py, ["x = 1\nprint('one')", "x += 1\n1 / 0", "memory.set('third', x)"])),
+            py("done(x)"),
+        ],
         expect=[
             done(2),
             remembers(third=None),
@@ -472,7 +512,13 @@ CASES: tuple[Case, ...] = (
             py("done(len(log.step(1)))"),
         ],
         expect=[
-            shows(1, "HEAD", "characters cut; log.step(1) has all", "TAIL", "ValueError at line 4: the very error"),
+            shows(
+                1,
+                "HEAD",
+                "characters cut; log.step(1) has all",
+                "TAIL",
+                "ValueError at line 4: the very error",
+            ),
             lambda o: _more_than(o.run.result, 50_000),
         ],
     ),
@@ -490,7 +536,7 @@ CASES: tuple[Case, ...] = (
             says=text,
             script=[
                 py("x = event.text\nmemory.set('kept', {'text': x})\nmemory.set('text', x)"),
-                py(f"assert x == {json.dumps(text)}\nreply(memory.get('kept')['text'])"),
+                py(f"assert x == {json.dumps(text, ensure_ascii=False)}\nreply(memory.get('kept')['text'])"),
             ],
             expect=[done(), says(text), remembers(text=text, kept={"text": text})],
         )
@@ -498,6 +544,7 @@ CASES: tuple[Case, ...] = (
             "a line end of Windows": "one\r\ntwo\rthree\n",
             "a 4-byte character": "🦜 𝒳 👩‍👩‍👧",
             "right-to-left": "שלום \u202eabc\u202c مرحبا",
+            "NUL": "a\x00b",
             "a control character": "a\x01b\x7f\u2028c\ufeff",
         }.items()
     ),
@@ -569,7 +616,7 @@ CASES: tuple[Case, ...] = (
             py("import os\nprint(os.environ)"),
             py("import os\nprint(os.getenv('OPENAI_API_KEY'))"),
             py("print(open('/proc/self/environ').read())"),
-            NoUsage("Nothing."),
+            "Nothing.",
         ],
         expect=[lambda o: _ended_well(o), no_secret, hides(1, SECRET), shows(3, "error")],
     ),

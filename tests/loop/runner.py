@@ -107,10 +107,24 @@ def carry_out(case: Case, daemon: DaemonProcess, server: ModelServer) -> Outcome
             sub_requests=[request for request in server.requests if sub and request.model == sub],
             seconds=seconds,
         )
-        holds_together(outcome)
-        for check in case.expect:
-            check(outcome)
+        try:
+            holds_together(outcome)
+            for check in case.expect:
+                check(outcome)
+        except AssertionError as error:
+            error.add_note(transcript(outcome))
+            raise
     return outcome
+
+
+def transcript(outcome: Outcome) -> str:
+    """What happened, for who must find out why a case failed."""
+    lines = []
+    for run in [outcome.run, *outcome.children()]:
+        lines += [f"-- run {run.id}: {run.state} {run.reason}"]
+        for step in run.steps:
+            lines += [f"{step.number}> {step.reply[:1_000]}", step.observation[:1_000]]
+    return "\n".join(lines)
 
 
 def script(server: ModelServer, name: str, case: Case) -> None:
@@ -132,6 +146,8 @@ def holds_together(outcome: Outcome) -> None:
         numbers = [call.number for step in run.steps for call in step.calls]
         assert numbers == list(range(1, run.call_count + 1)), "a call has no row, or not in its place"
         assert all(call.settled for step in run.steps for call in step.calls), "a call was never settled"
+    if outcome.run.usage.estimated:
+        return
     usage, handed = outcome.run.usage, [*outcome.requests, *outcome.sub_requests]
     counted = [request.usage for request in handed if request.usage is not None]
     assert usage.input_tokens == sum(each.input_tokens for each in counted), "tokens were lost or made up"

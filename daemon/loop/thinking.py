@@ -1,0 +1,96 @@
+"""Calls of models on behalf of one run: within the tree's limit, and entered in the ledger."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rlmd.daemon.models.api import Message, OnText, Reply, Request
+from rlmd.errors import InvalidInput, ModelError
+from rlmd.memory.records import Agent, ModelCall, Run
+from rlmd.memory.store import Store
+
+from .equipment import Equipment, Tree
+
+SUB_CALL = (
+    "This is a sub-call, made by a program that will use your answer as a value. "
+    "Answer with what is asked for and nothing else."
+)
+MAX_SUB_PROMPT = 2_000_000
+"""Characters that one `llm` call may send."""
+BROKEN = frozenset({"cut", "oversize"})
+"""How a reply ends that did not come to its end, by a fault on the way."""
+
+
+class Thinking:
+    """What one run asks of models."""
+
+    def __init__(self, equipment: Equipment, store: Store, agent: Agent, run: Run, tree: Tree) -> None:
+        self._equipment = equipment
+        self._store = store
+        self._agent = agent
+        self._run = run
+        self._tree = tree
+
+    async def ask(self, text: str, model: str, *, step: int, call: int) -> str:
+        """One sub-model call, without a REPL.
+
+        Raises:
+            Exhausted: no model call is left.
+            ModelError: the provider failed, or its answer is no answer.
+            InvalidInput: the text is too long.
+        """
+        if len(text) > MAX_SUB_PROMPT:
+            raise InvalidInput(
+                f"{len(text):,} characters are more than {MAX_SUB_PROMPT:,}",
+                field="llm",
+                remedy="Cut the text and gather several calls.",
+            )
+        messages = [Message("system", SUB_CALL), Message("user", text)]
+        reply = await self.complete(messages, model, step=step, call=call)
+        if not reply.text or reply.finish in BROKEN:
+            what = "the model's answer broke off" if reply.text else "the model gave no text"
+            raise ModelError(f"{what} ({reply.finish})", remedy="Ask again, or in another way.")
+        return reply.text
+
+    async def complete(
+        self,
+        messages: Sequence[Message],
+        model: str,
+        *,
+        step: int,
+        call: int = 0,
+        on_text: OnText | None = None,
+    ) -> Reply:
+        """Call a model, and enter what it cost.
+
+        Raises:
+            Exhausted: with the field `model_calls`: no call is left; otherwise the disk is full.
+            ModelError: the provider failed.
+        """
+        request = Request(
+            messages=messages,
+            model=model,
+            timeout_seconds=self._equipment.settings.model_timeout_seconds,
+            key=f"{self._store.user.id}-{self._run.id}-{self._run.attempts}-{step}-{call}",
+        )
+        self._tree.take_call()
+        async with self._equipment.model_slots:
+            began = time.monotonic()
+            reply = await self._equipment.model.complete(request, on_text)
+        cost = ModelCall(
+            run=self._run.id,
+            step=step,
+            call=call,
+            model=reply.model,
+            input_tokens=reply.usage.input_tokens,
+            output_tokens=reply.usage.output_tokens,
+            cached_tokens=reply.usage.cached_tokens,
+            estimated=reply.usage.estimated,
+            tries=reply.tries,
+            note=reply.note,
+            seconds=time.monotonic() - began,
+        )
+        await self._store.write(lambda tx: tx.runs.charge(self._run, self._agent.id, cost))
+        return replace(reply, text=reply.text.replace("\x00", ""))
