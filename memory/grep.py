@@ -6,6 +6,7 @@ stopped: a pattern that backtracks for ever ends in an error, not in a daemon th
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
@@ -19,8 +20,11 @@ from .names import check_text
 MAX_PATTERN = 1_000
 SECONDS = 10.0
 """Most time that one piece of a text may take."""
+MAX_REPEATS = 1_000_000
+"""Product of a pattern's counted repeats: nested ones are written out when it is compiled."""
 SHOWN = 1_000
 """Characters of a line that are shown around a match."""
+_REPEATS = regex.compile(r"\{(\d+)(?:,(\d*))?\}")
 
 
 class Pattern:
@@ -32,9 +36,18 @@ class Pattern:
 
     def __init__(self, pattern: str) -> None:
         check_text(pattern, "pattern", limit=MAX_PATTERN)
+        repeats = math.prod(
+            max(1, *(int(number[:20] or 0) for number in numbers)) for numbers in _REPEATS.findall(pattern)
+        )
+        if repeats > MAX_REPEATS:
+            raise InvalidInput(
+                f"the numbers in braces come to {repeats:,} repeats, more than {MAX_REPEATS:,}",
+                field="pattern",
+                remedy="Use + or * instead of large numbers.",
+            )
         try:
             self._expression = regex.compile(pattern, regex.MULTILINE)
-        except (regex.error, RecursionError) as error:
+        except (regex.error, ValueError, RecursionError, MemoryError) as error:
             raise InvalidInput(
                 f"{pattern!r} is not a regular expression: {error}",
                 field="pattern",
@@ -82,6 +95,12 @@ class Pattern:
                 f"{self._pattern!r} took more than {SECONDS:g} s on one piece of text",
                 field="pattern",
                 remedy="Avoid nested repeats such as (a+)+.",
+            ) from None
+        except MemoryError:
+            raise InvalidInput(
+                f"{self._pattern!r} takes too much memory",
+                field="pattern",
+                remedy="Avoid recursion such as (?R).",
             ) from None
         return match.start() if match else -1
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,14 +13,12 @@ from rlmd.errors import Conflict, InvalidInput, NotFound, PreconditionFailed, To
 
 from .clock import from_micros, to_micros
 from .content import Content, Contents
+from .diff import check_size, unified
 from .grep import Pattern
 from .names import MAX_NAME, MAX_NOTE, check_page, check_past, check_prefix, check_text, check_variable, short
 from .records import Author, GrepMatch, Kind, Origin, Variable, Version
 from .tables import index_queue, variables, versions
 from .values import MAX_BYTES, PLAIN, decode, encode, readable
-
-MAX_DIFF = 4 * 1024 * 1024
-"""Largest value, in bytes, that is compared."""
 
 _FACTS = (
     versions.c.number, versions.c.kind, versions.c.size, versions.c.characters, versions.c.author_user,
@@ -123,7 +119,7 @@ class Space:
             InvalidInput: a bad name, both `version` and `as_of`, or a time in the future.
         """
         row = self._row(name, version=version, as_of=as_of)
-        value = decode(Kind(row.kind), self._contents(row).read(Content(row.inline, row.root)))
+        value = decode(Kind(row.kind), self._data(row))
         return self._variable(row, value)
 
     def find(self, name: str) -> Variable | None:
@@ -169,24 +165,21 @@ class Space:
         rows = self._connection.execute(_history, parameters).all()
         if not rows and before is None:
             raise self._missing(name)
-        return [_version(row) for row in rows]
+        return [_version(row._mapping) for row in rows]
 
     def diff(self, name: str, before: int | None = None, after: int | None = None) -> Diff:
-        """What changed from version `before` (default: the one before) to `after` (default: the latest)."""
+        """What changed from version `before` (default: the one before) to `after` (default: the latest).
+
+        Raises:
+            NotFound: no such variable or version.
+            TooLarge: too much to compare (see diff.py).
+        """
         later = self._row(name, version=after, deleted=True)
         earlier = self._row(name, version=before or max(later.number - 1, 1), deleted=True)
-        if later.size + earlier.size > MAX_DIFF:
-            raise TooLarge(
-                f"{later.size + earlier.size:,} bytes are too much to compare (most: {MAX_DIFF:,})",
-                field="name",
-                remedy="Read both versions by slices and compare the parts that matter.",
-            )
-        old, new = (
-            readable(Kind(row.kind), self._contents(row).read(Content(row.inline, row.root)))
-            for row in (earlier, later)
-        )
-        labels = (f"{later.name}@{earlier.number}", f"{later.name}@{later.number}")
-        return Diff(text=_unified(old, new, labels), before=earlier.number, after=later.number)
+        check_size(later.size + earlier.size)
+        old, new = (readable(Kind(row.kind), self._data(row)) for row in (earlier, later))
+        text = unified(old, new, (f"{later.name}@{earlier.number}", f"{later.name}@{later.number}"))
+        return Diff(text=text, before=earlier.number, after=later.number)
 
     def slice(self, name: str, start: int, end: int, *, version: int | None = None) -> Slice:
         """Characters [start, end) of a text, or bytes of a bytes value, reading only what they are in."""
@@ -407,7 +400,7 @@ class Space:
         }
         self._connection.execute(_add_version, version)
         self._connection.execute(_enqueue, {"space_id": self.id, "variable_id": variable_id})
-        return Variable(space=self.name, name=name, version=_version_of(version), value=value)
+        return Variable(space=self.name, name=name, version=_version(version), value=value)
 
     # -- rows -------------------------------------------------------------------------------------
 
@@ -464,11 +457,14 @@ class Space:
             remedy=f"Undelete it, or read version {head.number - 1}.",
         )
 
+    def _data(self, row: Row[Any]) -> bytes:
+        return self._contents(row).read(Content(row.inline, row.root))
+
     def _contents(self, row: Row[Any]) -> Contents:
         return Contents(self._connection, self._user, text=row.kind == Kind.TEXT)
 
     def _variable(self, row: Any, value: Any = None) -> Variable:
-        return Variable(space=self.name, name=row.name, version=_version(row), value=value)
+        return Variable(space=self.name, name=row.name, version=_version(row._mapping), value=value)
 
 
 @dataclass(frozen=True)
@@ -479,11 +475,7 @@ class _Facts:
     content: Content
 
 
-def _version(row: Any) -> Version:
-    return _version_of(row._mapping)
-
-
-def _version_of(row: Any) -> Version:
+def _version(row: Mapping[str, Any]) -> Version:
     return Version(
         number=row["number"],
         kind=Kind(row["kind"]),
@@ -506,11 +498,3 @@ def _version_of(row: Any) -> Version:
 def _last(prefix: str) -> str:
     """The greatest name that can begin so; names are in the order of their code points."""
     return prefix.ljust(MAX_NAME, "\U0010ffff")
-
-
-def _unified(old: str, new: str, labels: tuple[str, str]) -> str:
-    """A unified diff that is empty only if both are equal: line ends count, a missing last one is told."""
-    before, after = (re.findall(r"[^\n]*\n|[^\n]+", text) for text in (old, new))
-    lines = difflib.unified_diff(before, after, *labels)
-    marked = (line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines)
-    return "".join(marked).removesuffix("\n")

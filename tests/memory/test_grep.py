@@ -91,3 +91,15 @@ def test_a_pattern_that_never_ends_is_stopped(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(grep, "SECONDS", 0.2)
     with pytest.raises(DeadlineExceeded):
         list(Pattern(r"(a|aa)+\1+(?<!b)$").lines(["a" * 5_000 + "b"]))
+
+
+@pytest.mark.parametrize("pattern", ["(a{60000}){60000}", "a{9999999999999}", "((a{99}){99}){999,}"])
+def test_a_pattern_too_large_to_compile_is_refused(pattern: str) -> None:
+    with pytest.raises(InvalidInput, match="repeats"):
+        Pattern(pattern)
+
+
+@pytest.mark.parametrize("pattern", ["(?R)", "(?u)(?L)a", "(" * 400 + ")" * 400])
+def test_an_odd_pattern_is_refused(pattern: str) -> None:
+    with pytest.raises(InvalidInput, match="pattern"):
+        list(Pattern(pattern).lines(["a line\n"]))
