@@ -12,7 +12,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, create_engine, event
+from sqlalchemy import URL, create_engine, event, inspect
 
 from rlmd.errors import PreconditionFailed
 
@@ -21,7 +21,7 @@ def migrate(path: Path) -> None:
     """Upgrade in one transaction; a copy of the old database is left beside it.
 
     Raises:
-        PreconditionFailed: the database was written by a newer rlmd.
+        PreconditionFailed: the database was written by a newer rlmd, or by another program.
     """
     with as_file(files("rlmd.migrations")) as scripts:
         config = Config()
@@ -56,7 +56,14 @@ def _present(path: Path) -> str | None:
     engine = create_engine(URL.create("sqlite", database=str(path)))
     try:
         with engine.connect() as connection:
-            return MigrationContext.configure(connection).get_current_revision()
+            present = MigrationContext.configure(connection).get_current_revision()
+            if present is None and inspect(connection).get_table_names():
+                raise PreconditionFailed(
+                    f"{path} is the database of another program",
+                    field="data",
+                    remedy="Use another data directory.",
+                )
+            return present
     finally:
         engine.dispose()
 

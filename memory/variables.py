@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -475,7 +475,7 @@ class _Facts:
     content: Content
 
 
-def _version(row: Mapping[str, Any]) -> Version:
+def _version(row: Any) -> Version:
     return Version(
         number=row["number"],
         kind=Kind(row["kind"]),

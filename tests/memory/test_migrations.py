@@ -111,6 +111,16 @@ def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "rlmd.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE recipes (name TEXT)")
+    before = path.read_bytes()
+    with pytest.raises(PreconditionFailed, match="another program"):
+        House.open(path, ManualClock(START))
+    assert path.read_bytes() == before
+
+
 def test_an_upgrade_that_is_killed_leaves_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
