@@ -161,3 +161,10 @@ async def test_usage_is_summed_by_group(served: Daemon) -> None:
         assert [row.group for row in rows] == names
         assert sum(row.usage.input_tokens for row in rows) == 20
     assert (await served.bob.call("GetUsage")).rows == []
+
+
+async def test_run_is_found_only_under_its_agent(served: Daemon) -> None:
+    run = await served.run()
+    await served.alice.call("CreateAgent", agent_id="other")
+    for rpc in ("GetRun", "WatchRun", "CancelRun"):
+        assert (await served.alice.refused(rpc, name=f"agents/other/runs/{run.id}")).code == "NOT_FOUND"
