@@ -221,9 +221,9 @@ class Memory:
         remedy = "Sizes are of texts, bytes, lists and dicts."
         raise InvalidInput(f"A {type(value).__name__} has no size.", field="name", remedy=remedy)
 
-    async def slice(self, name: str, start: int, end: int) -> Any:
-        """Characters of a text (or bytes) from `start` until before `end`, without loading the whole."""
-        return from_value((await self._slice(name, start, end)).value)
+    async def slice(self, name: str, start: int, end: int, *, version: int | None = None) -> Any:
+        """Characters of a text (or bytes) from `start` until before `end`, at most 1 Mi of them."""
+        return from_value((await self._slice(name, start, end, version or 0)).value)
 
     async def grep(self, pattern: str, prefix: str = "", k: int = 100) -> list[Match]:
         """The first `k` lines that match a regular expression, in the order of names and lines."""
@@ -236,8 +236,8 @@ class Memory:
         answer = await self._connection.call(self._stub.Grep, request)
         return [decode.match(found) for found in answer.matches]
 
-    async def _slice(self, name: str, start: int, end: int) -> pb.ReadSliceResponse:
-        request = pb.ReadSliceRequest(name=self._name(name), start=start, end=end)
+    async def _slice(self, name: str, start: int, end: int, version: int = 0) -> pb.ReadSliceResponse:
+        request = pb.ReadSliceRequest(name=self._name(name), start=start, end=end, version=version)
         return await self._connection.call(self._stub.ReadSlice, request)
 
     def _name(self, name: str) -> str:

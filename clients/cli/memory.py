@@ -15,6 +15,7 @@ from rlmd.errors import InvalidInput, NotFound
 
 from . import out
 from .base import App, F, Group, agent_option, pass_app
+from .whole import whole
 
 
 @click.group(
@@ -67,7 +68,7 @@ def list_(app: App, prefix: str, deleted: bool, agent: str) -> None:
 def get(app: App, name: str, version: int | None, as_of: str | None, agent: str) -> None:
     """The value of a variable. JSON values are laid out; bytes are written as they are."""
     with app.client() as client:
-        found = client.agent(agent).memory.variable(name, version=version, as_of=as_of)
+        found = whole(client.agent(agent).memory, name, version=version, as_of=as_of)
     if app.json:
         out.print_json(found)
     elif found.version.kind == "deleted":

@@ -17,6 +17,7 @@ from rlmd.errors import RlmdError, Unavailable
 
 from . import out
 from .base import App, Command, agent_option, pass_app
+from .whole import whole
 
 _HELP = """Take in text files, folders of them, and exports of chats.
 
@@ -112,7 +113,7 @@ def export(app: App, target: str, prefix: str, agent: str) -> int:
         paths = dict(_paths(listed))
         for item in listed:
             try:
-                variable = memory.variable(item.name)
+                variable = whole(memory, item.name)
                 if variable.version.kind is Kind.DELETED:
                     continue
                 if target == "-":

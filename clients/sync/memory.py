@@ -220,9 +220,9 @@ class Memory:
         remedy = "Sizes are of texts, bytes, lists and dicts."
         raise InvalidInput(f"A {type(value).__name__} has no size.", field="name", remedy=remedy)
 
-    def slice(self, name: str, start: int, end: int) -> Any:
-        """Characters of a text (or bytes) from `start` until before `end`, without loading the whole."""
-        return from_value((self._slice(name, start, end)).value)
+    def slice(self, name: str, start: int, end: int, *, version: int | None = None) -> Any:
+        """Characters of a text (or bytes) from `start` until before `end`, at most 1 Mi of them."""
+        return from_value((self._slice(name, start, end, version or 0)).value)
 
     def grep(self, pattern: str, prefix: str = "", k: int = 100) -> list[Match]:
         """The first `k` lines that match a regular expression, in the order of names and lines."""
@@ -235,8 +235,8 @@ class Memory:
         answer = self._connection.call(self._stub.Grep, request)
         return [decode.match(found) for found in answer.matches]
 
-    def _slice(self, name: str, start: int, end: int) -> pb.ReadSliceResponse:
-        request = pb.ReadSliceRequest(name=self._name(name), start=start, end=end)
+    def _slice(self, name: str, start: int, end: int, version: int = 0) -> pb.ReadSliceResponse:
+        request = pb.ReadSliceRequest(name=self._name(name), start=start, end=end, version=version)
         return self._connection.call(self._stub.ReadSlice, request)
 
     def _name(self, name: str) -> str:

@@ -14,6 +14,7 @@ import pytest
 from rlmd.clients.cli.out import safe
 from rlmd.clients.cli.root import rlmd
 from rlmd.clients.cli.run import run
+from rlmd.clients.sync import connect
 from tests.clients.conftest import COMMAND, Cli
 from tests.daemon_process import DaemonProcess
 
@@ -188,6 +189,19 @@ def test_export_keeps_every_value_apart(cli: Cli, tmp_path: Path) -> None:
     ]
     lines = cli("memory", "export", "--prefix", "e/", "-").out.splitlines()
     assert {json.loads(line)["name"] for line in lines} == {*values, "e/raw"}
+
+
+def test_what_is_too_large_for_a_message_comes_in_parts(
+    shared: DaemonProcess, cli: Cli, tmp_path: Path
+) -> None:
+    with connect(data=shared.data) as client:
+        for letter in "äbc":
+            client.agent().memory.append("large/text", letter * (6 << 20))
+    whole = "ä" * (6 << 20) + "b" * (6 << 20) + "c" * (6 << 20)
+    assert cli("memory", "get", "large/text").out == whole
+    assert cli("memory", "get", "large/text", "--version", "2").out == whole[: 12 << 20]
+    assert cli("memory", "export", "--prefix", "large/", tmp_path).code == 0
+    assert (tmp_path / "large/text.txt").read_text() == whole
 
 
 def test_a_closed_stdout_is_no_crash(shared: DaemonProcess, cli: Cli) -> None:
