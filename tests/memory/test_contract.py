@@ -28,7 +28,7 @@ from .host import Home, opened, writing
 from .model import DELETED, Entry, Model
 
 PROFILE = settings(
-    max_examples=60,
+    max_examples=35,
     stateful_step_count=40,
     deadline=None,
     print_blob=True,
