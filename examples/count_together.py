@@ -1,7 +1,7 @@
 """Twenty writers count in one variable, and none of them overwrites another: compare-and-set.
 
-    rlmd up --detach
-    python examples/count_together.py
+rlmd up --detach
+python examples/count_together.py
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Say something to an agent and follow, call by call, what it does about it.
 
-    rlmd up --detach
-    python examples/follow.py "Bob lives in Berlin"
+rlmd up --detach
+python examples/follow.py "Bob lives in Berlin"
 """
 
 from __future__ import annotations

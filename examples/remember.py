@@ -1,7 +1,7 @@
 """Keep something, change it, look at its past, take the change back, find it again.
 
-    rlmd up --detach
-    python examples/remember.py
+rlmd up --detach
+python examples/remember.py
 """
 
 from __future__ import annotations
