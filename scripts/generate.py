@@ -18,6 +18,8 @@ from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTO = ROOT / "proto"
+PLUGINS = ("protoc-gen-mypy", "protoc-gen-mypy_grpc")
+"""Of this environment, which need not be on the path."""
 SUFFIXES = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "_pb2_grpc.pyi")
 
 
@@ -28,6 +30,7 @@ def generate(out: Path) -> None:
         "protoc",
         f"-Irlmd/proto={PROTO}",
         f"-I{files('grpc_tools') / '_proto'}",
+        *(f"--plugin={name}={Path(sys.executable).with_name(name)}" for name in PLUGINS),
         f"--python_out={out}",
         f"--grpc_python_out={out}",
         f"--mypy_out=quiet:{out}",
@@ -45,7 +48,12 @@ def main() -> int:
         generate(Path(scratch))
         fresh = Path(scratch) / "rlmd/proto/rlmd/v1"
         committed = PROTO / "rlmd/v1"
-        names = {path.name for folder in (fresh, committed) for path in folder.iterdir() if path.name.endswith(SUFFIXES)}
+        names = {
+            path.name
+            for folder in (fresh, committed)
+            for path in folder.iterdir()
+            if path.name.endswith(SUFFIXES)
+        }
         for name in sorted(names):
             new, old = fresh / name, committed / name
             if new.exists() and old.exists() and filecmp.cmp(new, old, shallow=False):
