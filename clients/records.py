@@ -272,7 +272,7 @@ class Status:
     model_name: str
     embedder: str
     index: str
-    """`ready`, `rebuilding` or `unavailable`."""
+    """`ready`, `rebuilding`, `failing` (it tries again by itself) or `stopped`."""
     index_pending: int
     index_detail: str
     start_time: datetime

@@ -1,8 +1,7 @@
-"""Who watches a run hears of it here: that its journal has grown, or what its model is just writing.
+"""Who watches a run hears of it here: the rows that its journal gets, and what its model is just writing.
 
-The journal is the truth and the watcher reads it there; the feed only wakes. So nothing is lost when
-a slow watcher's queue is full: text that is being written is dropped first, and a wake-up that is
-already pending says all that a second one would.
+The journal on disk is the truth; the feed only saves the watchers from reading it. A slow watcher
+loses nothing: of what it does not take in time it is told that there is more, and reads that there.
 """
 
 from __future__ import annotations
@@ -10,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-MOST_DELTAS = 1_000
-"""Pieces of text that are kept for a slow watcher."""
+from rlmd.memory.records import Entry
+
+MOST = 1_000
+"""Things that are kept for a slow watcher."""
 
 
 @dataclass(frozen=True)
@@ -26,24 +27,23 @@ class Delta:
 
 
 class Watcher:
-    """What has happened since the last look."""
+    """What has happened since the last look, in order; the oldest is dropped if it is too much."""
 
     def __init__(self) -> None:
-        self._deltas: deque[Delta] = deque(maxlen=MOST_DELTAS)
+        self._news: deque[Entry | Delta] = deque(maxlen=MOST)
         self._happened = asyncio.Event()
 
-    def push(self, delta: Delta | None) -> None:
-        if delta is not None:
-            self._deltas.append(delta)
+    def push(self, news: Sequence[Entry | Delta]) -> None:
+        self._news.extend(news)
         self._happened.set()
 
-    async def next(self) -> list[Delta]:
-        """Wait until something happens; gives the text that was written, and the journal may have grown."""
+    async def next(self) -> list[Entry | Delta]:
+        """Wait until something happens. Rows that are missing in their sequence are in the journal."""
         await self._happened.wait()
         self._happened.clear()
-        deltas = list(self._deltas)
-        self._deltas.clear()
-        return deltas
+        news = list(self._news)
+        self._news.clear()
+        return news
 
 
 class Feed:
@@ -64,14 +64,7 @@ class Feed:
             if not self._watchers[run_id]:
                 del self._watchers[run_id]
 
-    def grown(self, run_id: int) -> None:
-        """The run's journal has new rows, on disk."""
-        self._push(run_id, None)
-
-    def writing(self, run_id: int, delta: Delta) -> None:
-        """The run's model has written a piece of text."""
-        self._push(run_id, delta)
-
-    def _push(self, run_id: int, delta: Delta | None) -> None:
+    def push(self, run_id: int, *news: Entry | Delta) -> None:
+        """The run's journal has these new rows, on disk, or its model has written a piece of text."""
         for watcher in tuple(self._watchers.get(run_id, ())):
-            watcher.push(delta)
+            watcher.push(news)

@@ -6,7 +6,7 @@ import secrets
 from datetime import datetime
 from hashlib import sha256
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from rlmd.errors import AlreadyExists, InvalidInput, NotFound
 
@@ -17,6 +17,13 @@ from .tables import tokens, users
 
 PREFIX = "rlmd_"
 """Secrets begin so, that scanners and people know one when they see it."""
+
+# Every call asks this: the statement is made once.
+_holder = (
+    select(users, tokens.c.expire_time)
+    .join(tokens, tokens.c.user_id == users.c.id)
+    .where(tokens.c.hash == bindparam("hash"), tokens.c.revoke_time.is_(None))
+)
 
 
 class Accounts:
@@ -73,12 +80,7 @@ class Accounts:
 
     def authenticate(self, secret: str) -> User | None:
         """Whose token this is; None if nobody's, expired or revoked. The hash is what is looked up."""
-        statement = (
-            select(users, tokens.c.expire_time)
-            .join(tokens, tokens.c.user_id == users.c.id)
-            .where(tokens.c.hash == _hash(secret), tokens.c.revoke_time.is_(None))
-        )
-        row = self.connection.execute(statement).first()
+        row = self.connection.execute(_holder, {"hash": _hash(secret)}).first()
         if row is None or (row.expire_time is not None and row.expire_time <= to_micros(self.now)):
             return None
         return _user(row)

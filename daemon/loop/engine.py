@@ -230,4 +230,5 @@ class Engine:
             tx.runs.end(run, ending.state, reason=ending.reason)
 
         await store.write(work)
-        self.feed.grown(run.id)
+        # Who watches reads the last row in the journal.
+        self.feed.push(run.id)

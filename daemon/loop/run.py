@@ -163,7 +163,7 @@ class Runner:
 
     async def _write(self, number: int, messages: Sequence[Message]) -> Reply:
         def on_text(text: str) -> None:
-            self._equipment.feed.writing(self._run.id, Delta(text, number))
+            self._equipment.feed.push(self._run.id, Delta(text, number))
 
         try:
             return await self._thinking.complete(messages, self._model, step=number, on_text=on_text)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from rlmd.daemon.feed import Feed
 from rlmd.memory.clock import Clock
 from rlmd.memory.journal import Journal
-from rlmd.memory.records import EntryKind, Run
+from rlmd.memory.records import Entry, EntryKind, Run
 from rlmd.memory.store import Store, Transaction
 
 T = TypeVar("T")
@@ -33,8 +33,10 @@ class Row:
     name: str = ""
     time: datetime | None = field(default=None)
 
-    def write(self, journal: Journal) -> None:
-        journal.add(self.kind, self.data, step=self.step, call=self.call, name=self.name, time=self.time)
+    def write(self, journal: Journal) -> Entry:
+        return journal.add(
+            self.kind, self.data, step=self.step, call=self.call, name=self.name, time=self.time
+        )
 
 
 class Scribe:
@@ -67,23 +69,22 @@ class Scribe:
             if not waiting and work is None:
                 return None
 
-            def write(transaction: Transaction) -> T | None:
+            def write(transaction: Transaction) -> tuple[T | None, list[Entry]]:
                 journal = transaction.journal(self._run.id)
-                for earlier in waiting:
-                    earlier.write(journal)
+                entries = [earlier.write(journal) for earlier in waiting]
                 if work is None:
-                    return None
+                    return None, entries
                 result, row = work(transaction)
                 if row is not None:
-                    row.write(journal)
-                return result
+                    entries.append(row.write(journal))
+                return result, entries
 
             # A cancel must not leave it unknown whether the rows are written: they would come twice.
-            result, cancelled = await finish(self._store.write(write))
+            (result, entries), cancelled = await finish(self._store.write(write))
             del self._waiting[: len(waiting)]
+            self._feed.push(self._run.id, *entries)
             if cancelled:
                 raise asyncio.CancelledError
-        self._feed.grown(self._run.id)
         return result
 
 

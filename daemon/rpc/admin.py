@@ -10,7 +10,6 @@ from sqlalchemy import Connection
 from rlmd.errors import PermissionDenied
 from rlmd.memory.accounts import Accounts
 from rlmd.memory.records import RunState, User
-from rlmd.memory.search import IndexState
 from rlmd.memory.store import Transaction
 from rlmd.proto.rlmd.v1 import admin_pb2 as pb
 from rlmd.proto.rlmd.v1.admin_pb2_grpc import AdminServicer
@@ -40,7 +39,6 @@ class Admin(Service, AdminServicer):
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.Status:
         facts = self.backend.facts
         index = self.backend.searcher.status()
-        served = index.state in (IndexState.READY, IndexState.REBUILDING)
         counts, active = self.store().read(
             lambda tx: (
                 tx.counts(),
@@ -57,7 +55,7 @@ class Admin(Service, AdminServicer):
             model_name=facts.model_name,
             embedder=facts.embedder,
             index=pb.IndexStatus(
-                state=index.state.value if served else "unavailable",
+                state=index.state.value,
                 pending=index.pending,
                 detail=index.detail,
             ),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -156,8 +157,11 @@ class Gate(grpc.aio.ServerInterceptor):
             try:
                 _caller.set(visit.user())
                 async with contextlib.aclosing(inner(request, context)) as messages:
+                    checked = time.monotonic()
                     async for message in messages:
-                        visit.user()
+                        if time.monotonic() - checked > RECHECK_SECONDS:
+                            visit.user()
+                            checked = time.monotonic()
                         yield message
             except asyncio.CancelledError:
                 if not self._draining:
@@ -170,6 +174,10 @@ class Gate(grpc.aio.ServerInterceptor):
                 self._streams.discard(task)
 
         return stream
+
+
+RECHECK_SECONDS = 1.0
+"""A stream outlives the revocation of its token by so much at most."""
 
 
 @dataclass(frozen=True)

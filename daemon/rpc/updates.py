@@ -6,10 +6,10 @@ sequence it saw gets each row once. Text that is being written has no row and no
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import Any
 
-from rlmd.daemon.feed import Feed
+from rlmd.daemon.feed import Delta, Feed
 from rlmd.memory.records import Entry, EntryKind, RunState
 from rlmd.memory.store import Store, Transaction
 from rlmd.proto.rlmd.v1 import runs_pb2 as pb
@@ -28,7 +28,6 @@ async def follow(
     store: Store, feed: Feed, agent: str, run_id: int, after: int
 ) -> AsyncGenerator[pb.RunUpdate, None]:
     """The run's updates after a place, then live until it has ended."""
-    step = 0
 
     def look(tx: Transaction) -> tuple[list[Entry], bool]:
         """The next rows; and if there are none, whether none will come: seen in one state of the store."""
@@ -37,21 +36,34 @@ async def follow(
 
     # The watcher comes first: what is written between the reading and the waiting wakes it.
     with feed.watching(run_id) as watcher:
+        behind, step = True, 0
         while True:
-            entries, over = store.read(look)
-            for entry in entries:
-                after = entry.seq
-                if entry.kind is EntryKind.STEP:
-                    step = entry.step
-                yield update(agent, entry)
-            if over or (entries and entries[-1].kind is EntryKind.ENDED):
-                return
-            if entries:
-                continue
-            for delta in await watcher.next():
-                if delta.step > step:  # Else its step has been sent whole already.
-                    text = pb.TextDelta(text=delta.text, step=delta.step)
+            news: Sequence[Entry | Delta]
+            if behind:
+                news, over = store.read(look)
+                if over:
+                    return
+                behind = len(news) == BATCH
+            else:
+                news = await watcher.next()
+                behind = not news or _gap(news, after)
+                if behind:
+                    continue
+            for new in news:
+                if isinstance(new, Entry) and new.seq > after:
+                    after, step = new.seq, max(step, new.step)
+                    yield update(agent, new)
+                    if new.kind is EntryKind.ENDED:
+                        return
+                elif isinstance(new, Delta) and new.step > step:  # Else its step has been sent whole already.
+                    text = pb.TextDelta(text=new.text, step=new.step)
                     yield pb.RunUpdate(run=run_name(agent, run_id), text_delta=text)
+
+
+def _gap(news: Sequence[Entry | Delta], after: int) -> bool:
+    """Whether rows are missing between what was sent and what is new: a watcher that was too slow."""
+    first = next((new.seq for new in news if isinstance(new, Entry) and new.seq > after), after + 1)
+    return first > after + 1
 
 
 def update(agent: str, entry: Entry) -> pb.RunUpdate:

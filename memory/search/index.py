@@ -45,7 +45,7 @@ FORMAT = 1
 """Raise it when words, passages or columns change: all shelves are then built anew."""
 SEARCHES = 3
 """Searches at a time: one keeps all cores busy."""
-GATHER_SECONDS = 0.005
+GATHER_SECONDS = 0.05
 BATCH = 256
 """Rows of the queue that are applied together."""
 EMBED = 256

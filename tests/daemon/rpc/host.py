@@ -177,7 +177,7 @@ class Daemon:
                     tx.runs.end(run, RunState(data["state"]), reason=data["reason"], result=data["result"])
 
         await self.store("alice").write(work)
-        self.engine.feed.grown(run.id)
+        self.engine.feed.push(run.id)
 
 
 @contextlib.asynccontextmanager
