@@ -53,7 +53,11 @@ def from_rpc(exc: grpc.RpcError, place: str) -> errors.RlmdError:
 
 def no_daemon(place: str, detail: str = "") -> errors.Unavailable:
     """Nobody answers there."""
-    reason = f"No daemon is running {place}." if not detail else f"No daemon answers {place} ({detail})."
+    # gRPC's own words for "nobody listens there" are of no use to a person.
+    known = not detail or detail.startswith(
+        ("failed to connect to all addresses", "connections to all backends")
+    )
+    reason = f"No daemon is running {place}." if known else f"No daemon answers {place} ({detail})."
     return errors.Unavailable(reason, remedy="Start it with `rlmd up`.")
 
 

@@ -45,7 +45,7 @@ def chat(app: App, message: str | None, no_start: bool, agent: str) -> int:
     with app.client() as client:
         if message is None or started:
             _introduce(client.status(), settings)
-        talk = Talk(client, client.agent(agent), app.json)
+        talk = Talk(client, client.agent(agent), app.json, revive=None if no_start else settings)
         if message is not None:
             return 0 if talk.say(message) else 1
         if sys.stdin.isatty() and out.is_terminal():
@@ -72,10 +72,12 @@ def _introduce(status: Status, settings: Settings) -> None:
 class Talk:
     """A conversation with one agent at a time."""
 
-    def __init__(self, client: Client, agent: Agent, json: bool) -> None:
+    def __init__(self, client: Client, agent: Agent, json: bool, *, revive: Settings | None = None) -> None:
+        """`revive`: settings of a daemon that is started again if it is gone when something is said."""
         self.client = client
         self.agent = agent
         self._json = json
+        self._revive = revive
 
     def on_terminal(self, settings: Settings) -> int:
         """Read lines with editing and history until Ctrl-D."""
@@ -129,6 +131,9 @@ class Talk:
         return True
 
     def _converse(self, text: str, view: View) -> bool:
+        if self._revive is not None and local.holder(self._revive) is None:
+            out.note("The daemon is gone; starting it again.")
+            local.start(self._revive)
         if isinstance(view, Steps):
             view.wait()
         run = self.agent.send(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -15,6 +16,8 @@ from rlmd.clients.records import Call, RunState
 
 from .out import cut, note, safe
 
+CODE_LINES = 12
+"""Of a step's code, how many lines are shown; `/run N` and `rlmd run show N` have all."""
 OBSERVATION_LINES = 8
 """Of an observation, how many lines are shown."""
 
@@ -49,6 +52,9 @@ class Steps:
         self._writing = _Writing()
         self._busy: Status | None = None
         self._observed = ""
+        self._lines = 0
+        """Of the step's code, how many were shown."""
+        self._hidden = 0
 
     def wait(self) -> None:
         """Show that something is being worked on; only on a terminal."""
@@ -68,11 +74,12 @@ class Steps:
             self._observation(observed)
         match update:
             case up.Writing():
-                for line in self._writing.feed(update.text):
-                    self._dim(line)
+                self._code(self._writing.feed(update.text))
             case up.Stepped():
-                for line in self._writing.rest(update.step.code):
-                    self._dim(line)
+                self._code(self._writing.rest(update.step.code))
+                if self._hidden:
+                    self._dim(f"… {self._hidden} more lines")
+                self._lines = self._hidden = 0
                 if update.step.note:
                     self._dim(f"! {cut(update.step.note, 200)}")
                 self.wait()
@@ -95,6 +102,13 @@ class Steps:
     def _dim(self, line: str, style: str = "dim") -> None:
         self.close()
         self._console.print(Text(safe(line), style=style), soft_wrap=True)
+
+    def _code(self, lines: Sequence[str]) -> None:
+        shown = lines[: max(CODE_LINES - self._lines, 0)]
+        self._lines += len(shown)
+        self._hidden += len(lines) - len(shown)
+        for line in shown:
+            self._dim(line)
 
     def _observation(self, text: str) -> None:
         lines = text.strip().splitlines()
