@@ -28,7 +28,7 @@ from typing import ClassVar
 
 
 class RlmdError(Exception):
-    """Base of all errors of rlmd: `reason` (a sentence), `field` (what it is about), `remedy` (what to do)."""
+    """Base of all errors of rlmd: `reason` (a sentence), `field` (what it is about), `remedy` (what helps)."""
 
     code: ClassVar[str] = "UNKNOWN"
     """The canonical gRPC status name this class travels as; one class a code."""
@@ -88,7 +88,7 @@ class PreconditionFailed(RlmdError, RuntimeError):
 
 
 class Unauthenticated(RlmdError, PermissionError):
-    """The call had no valid token. Use the one in the data directory's file `token`, or ask its owner for one."""
+    """The call had no valid token. Use the one in the file `token` of the data directory, or ask for one."""
 
     code = "UNAUTHENTICATED"
 
@@ -142,6 +142,7 @@ class InternalError(RlmdError, RuntimeError):
 
 
 ALL: tuple[type[RlmdError], ...] = (
-    InvalidInput, NotFound, AlreadyExists, Conflict, TooLarge, PreconditionFailed, Unauthenticated, PermissionDenied,
-    Exhausted, Cancelled, DeadlineExceeded, Unavailable, ModelError, SandboxError, InternalError,
+    InvalidInput, NotFound, AlreadyExists, Conflict, TooLarge, PreconditionFailed, Unauthenticated,
+    PermissionDenied, Exhausted, Cancelled, DeadlineExceeded, Unavailable, ModelError, SandboxError,
+    InternalError,
 )  # fmt: skip
