@@ -28,7 +28,7 @@ from typing import ClassVar
 
 
 class RlmdError(Exception):
-    """Base of all errors of rlmd: `reason` (a sentence), `field` (what it is about), `remedy` (what helps)."""
+    """Base of all errors: `reason` (a sentence), `field` (what it is about), `remedy` (what to do)."""
 
     code: ClassVar[str] = "UNKNOWN"
     """The canonical gRPC status name this class travels as; one class a code."""
