@@ -131,12 +131,16 @@ class Talk:
         return True
 
     def _converse(self, text: str, view: View) -> bool:
-        if self._revive is not None and local.holder(self._revive) is None:
-            out.note("The daemon is gone; starting it again.")
-            local.start(self._revive)
+        self._revived()
         if isinstance(view, Steps):
             view.wait()
-        run = self.agent.send(text)
+        try:
+            run = self.agent.send(text)
+        except Unavailable:
+            # It was on its way down when we looked.
+            if not self._revived():
+                raise
+            run = self.agent.send(text)
         said: list[str] = []
         try:
             ended = self._follow(run, 0, view, said)
@@ -151,6 +155,14 @@ class Talk:
             told = {"run": run.id, "text": "\n\n".join(said), "state": ended.state, "reason": ended.reason}
             out.print_json(told, indent=None)
         return bool(said) or ended.state is RunState.DONE
+
+    def _revived(self) -> bool:
+        """Start the daemon again if it is gone; whether that was done."""
+        if self._revive is None or local.holder(self._revive) is not None:
+            return False
+        out.note("The daemon is gone; starting it again.")
+        local.start(self._revive)
+        return True
 
     def _follow(self, run: Run, after: int, view: View, said: list[str]) -> Ended:
         self._seen = after
