@@ -65,7 +65,12 @@ class Engine:
         """Find what the last daemon left unfinished: end it honestly, or take it up again."""
         for user, run_id in self._house.unfinished():
             store = self._house.store(user)
-            run = await recover(store, run_id)
+            try:
+                run = await recover(store, run_id)
+            except RlmdError:
+                # It stands as it is for the next start: one run must not keep the house closed.
+                log.exception("run %s cannot be recovered", run_id)
+                continue
             if run is not None:
                 self._enqueue(store, run)
 

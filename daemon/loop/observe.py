@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from rlmd.daemon.repl.api import Fault, StepResult
 
 from .host import Effect
-from .tokens import cut
+from .tokens import cut, listed
 
 SHOWN_TOKENS = 2_000
 """Of a step's output."""
 FAULT_TOKENS = 600
-LISTED = 20
-"""Effects that are told of a failed step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,14 +46,14 @@ def observe(
         tail.append(_fault(fault, len(results), blocks))
         tail += [f"Hint: {hint}" for hint in fault.hints]
         if effects:
-            done = _listed([f"{effect.text} (call {effect.call})" for effect in effects], "; ")
+            done = listed([f"{effect.text} (call {effect.call})" for effect in effects], "; ")
             tail.append(f"What took effect before that, and stays: {done}.")
     elif any(effect.text == "reply sent" for effect in effects):
         tail.append("Your reply was sent. If nothing is left to do, call done().")
     if len(results) < blocks:
         tail.append(f"Not run: {_numbers(range(len(results) + 1, blocks + 1))} of {blocks} blocks.")
     if unawaited := [name for result in results for name in result.unawaited]:
-        names = _listed(unawaited, ", ")
+        names = listed(unawaited, ", ")
         tail.append(f"Started but never awaited, so stopped: {names}. Await a call in its step.")
     if any(result.session_lost and not result.ended for result in results):
         tail.append("The REPL was started anew: names from before are gone. Memory is as it was.")
@@ -93,14 +91,6 @@ def _fault(fault: Fault, block: int, blocks: int) -> str:
         or which
     )
     return cut(f"{fault.type} at {where}: {fault.message}", FAULT_TOKENS)
-
-
-def _listed(items: Sequence[str], joint: str) -> str:
-    """The items; of many, the first and the last, and how many are between."""
-    if len(items) <= LISTED:
-        return joint.join(items)
-    first, last = items[: LISTED // 2], items[-LISTED // 2 :]
-    return joint.join([*first, f"... {len(items) - LISTED:,} more ...", *last])
 
 
 def _numbers(numbers: range) -> str:

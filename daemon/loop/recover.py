@@ -11,6 +11,7 @@ from rlmd.memory.records import Entry, EntryKind, Origin, Run, RunState
 from rlmd.memory.store import Store, Transaction
 
 from .calls import WRITES
+from .tokens import listed
 
 MAX_ATTEMPTS = 5
 EFFECTS = frozenset({*WRITES, "reply"})
@@ -38,7 +39,7 @@ def _recover(tx: Transaction, run_id: int) -> Run | None:
             tx, run, f"set aside: the daemon stopped {run.attempts} times while it was at work on this event"
         )
     elif done:
-        reason = f"the daemon stopped in step {run.steps}, after this had taken effect: {'; '.join(done)}"
+        reason = f"the daemon stopped in step {run.steps}, after this had taken effect: {listed(done, '; ')}"
         _end(tx, run, reason)
         _tell(tx, run, reason)
     else:

@@ -6,7 +6,10 @@ English has about four to a token and most scripts fewer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 BYTES_A_TOKEN = 3
+LISTED = 20
 MARK = 50
 """Bytes at most of the line that stands for what was cut, without `more`."""
 
@@ -36,3 +39,11 @@ def line(text: str, limit: int) -> str:
     """A text as one line of at most `limit` characters."""
     flat = " ".join(text.split())
     return flat if len(flat) <= limit else flat[: limit - 4] + " ..."
+
+
+def listed(items: Sequence[str], joint: str) -> str:
+    """The items in one text; of many, the first and the last, and how many are between."""
+    if len(items) <= LISTED:
+        return joint.join(items)
+    first, last = items[: LISTED // 2], items[-LISTED // 2 :]
+    return joint.join([*first, f"... {len(items) - LISTED:,} more ...", *last])
