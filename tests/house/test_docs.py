@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -134,6 +135,20 @@ def _type(block: Block, reader: Reader) -> None:
         assert fits(command.shown, output), (
             f"{block}: {command.text} shows\n{command.shown}\nbut this came\n{output}"
         )
+
+
+def test_the_conversation_in_the_readme_is_real(reader: Reader) -> None:
+    (shown,) = [block.body for block in blocks(ROOT / "README.md") if "main> " in block.body]
+    lines = shown[shown.index("main> ") :].splitlines()
+    (reader.home / "said").write_text("".join(f"{line[6:]}\n" for line in lines if line.startswith("main> ")))
+    status, output = reader.types("rlmd chat < said 2>/dev/null")
+    assert status == 0
+    expected = "\n".join(line for line in lines if not line.startswith("main> "))
+    assert _dateless(output) == _dateless(expected)
+
+
+def _dateless(text: str) -> list[str]:
+    return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "DATE", text).splitlines()
 
 
 def test_few_blocks_are_only_shown() -> None:
