@@ -193,7 +193,7 @@ class Engine:
             if run.state is not RunState.QUEUED:
                 return
             agent = store.read(lambda tx: tx.agents.get(run.agent))
-            tree = Tree(run.limits.model_calls or 1)
+            tree = Tree(run.limits.model_calls or 1, used=run.usage.model_calls)
             task = asyncio.create_task(self._run(store, agent, run, tree), name=f"run {run_id}")
             self._active[run_id] = _Active(task, tree)
             try:

@@ -75,8 +75,9 @@ class Equipment:
 class Tree:
     """What a root run and all its children share: the calls of models that are left, and who is at work."""
 
-    def __init__(self, model_calls: int) -> None:
-        self._left = model_calls
+    def __init__(self, model_calls: int, *, used: int = 0) -> None:
+        """`used` are the calls that were made before the daemon was started anew."""
+        self._left = model_calls - used
         self._limit = model_calls
         self._children: dict[int, asyncio.Task[Any]] = {}
         self._stopped: dict[int, str] = {}

@@ -35,9 +35,9 @@ def _recover(tx: Transaction, run_id: int) -> Run | None:
     if run.parent is not None:
         _end(tx, run, "the daemon stopped while this child was at work")
     elif run.attempts >= MAX_ATTEMPTS:
-        _end(
-            tx, run, f"set aside: the daemon stopped {run.attempts} times while it was at work on this event"
-        )
+        reason = f"set aside: the daemon stopped {run.attempts} times while it was at work on this event"
+        _end(tx, run, reason)
+        _tell(tx, run, reason)
     elif done:
         reason = f"the daemon stopped in step {run.steps}, after this had taken effect: {listed(done, '; ')}"
         _end(tx, run, reason)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rlmd.daemon.models.api import Message, OnText, Reply, Request
+from rlmd.daemon.models.api import Message, OnText, Reply, Request, Usage
 from rlmd.errors import InvalidInput, ModelError
 from rlmd.memory.records import Agent, ModelCall, Run
 from rlmd.memory.store import Store
 
 from .equipment import Equipment, Tree
+from .scribe import finish
+from .tokens import tokens
 
 SUB_CALL = (
     "This is a sub-call, made by a program that will use your answer as a value. "
@@ -78,7 +81,18 @@ class Thinking:
         self._tree.take_call()
         async with self._equipment.model_slots:
             began = time.monotonic()
-            reply = await self._equipment.model.complete(request, on_text)
+            try:
+                reply = await self._equipment.model.complete(request, on_text)
+            except asyncio.CancelledError:
+                # The provider was at work and will bill it, but never told us how much.
+                guess = Usage(input_tokens=sum(tokens(m.text) for m in messages), estimated=True)
+                reply = Reply(text="", usage=guess, model=model, note="cancelled")
+                await finish(self._charge(reply, step=step, call=call, began=began))
+                raise
+        await self._charge(reply, step=step, call=call, began=began)
+        return replace(reply, text=reply.text.replace("\x00", ""))
+
+    async def _charge(self, reply: Reply, *, step: int, call: int, began: float) -> None:
         cost = ModelCall(
             run=self._run.id,
             step=step,
@@ -93,4 +107,3 @@ class Thinking:
             seconds=time.monotonic() - began,
         )
         await self._store.write(lambda tx: tx.runs.charge(self._run, self._agent.id, cost))
-        return replace(reply, text=reply.text.replace("\x00", ""))

@@ -13,7 +13,7 @@ import pytest
 
 from rlmd.daemon.feed import Feed
 from rlmd.daemon.loop.equipment import Equipment, Tree
-from rlmd.daemon.loop.recover import recover
+from rlmd.daemon.loop.recover import MAX_ATTEMPTS, recover
 from rlmd.daemon.loop.run import Runner
 from rlmd.daemon.models.openai import OpenAIModel
 from rlmd.daemon.repl.sandbox import Sandbox
@@ -132,3 +132,20 @@ async def test_a_store_that_fails_ends_the_run_and_the_next_start_deals_with_it(
         assert entries[-1].kind is EntryKind.ENDED
         assert [entry.seq for entry in entries] == list(range(1, len(entries) + 1))
         assert world.store.read(lambda tx: tx.space("main").names()) == ["kept"]
+
+
+async def test_an_event_that_takes_the_daemon_down_again_and_again_is_set_aside(
+    tmp_path: Path, model_server: ModelServer
+) -> None:
+    async with bench(tmp_path, model_server) as world:
+        for _ in range(MAX_ATTEMPTS - 1):
+            again = await recover(world.store, world.run.id)
+            assert again is not None
+            assert again.state is RunState.QUEUED
+            await world.store.write(lambda tx: tx.runs.start(world.run))
+        assert await recover(world.store, world.run.id) is None
+        run, _ = world.stands()
+        assert (run.state, run.attempts) == (RunState.FAILED, MAX_ATTEMPTS)
+        assert run.reason.startswith("set aside")
+        (told,) = world.store.read(lambda tx: tx.log("main").recent(5))
+        assert "set aside" in told.text

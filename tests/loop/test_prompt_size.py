@@ -24,15 +24,19 @@ def size(request: Exchange) -> int:
     return sum(tokens(message["content"]) for message in request.messages)
 
 
-@pytest.mark.parametrize(("count", "word"), [(10, "harbour"), (2_000, "harbour"), (10, "🦜港")])
-def test_the_prompt_does_not_grow(count: int, word: str, house: DaemonProcess, mind: ModelServer) -> None:
+@pytest.mark.parametrize(
+    ("count", "word", "most"), [(10, "harbour", 3), (2_000, "harbour", STEPS), (10, "🦜港", 12)]
+)
+def test_the_prompt_does_not_grow(
+    count: int, word: str, most: int, house: DaemonProcess, mind: ModelServer
+) -> None:
     name = f"size-{count}-{len(word)}"
     loud = (
         f"# {word * 1_000}\nprint({word!r} * 20_000)\nx = [llm] * 50\n1 / 0 if len(event.text) < 9 else None"
     )
     with rlmd.connect(data=house.data) as client:
         agent = client.create_agent(
-            name, model=name, instructions=(f"Keep {word}. " * 10_000)[:20_000], limits=Limits(steps=STEPS)
+            name, model=name, instructions=(f"Keep {word}. " * 10_000)[:20_000], limits=Limits(steps=most)
         )
         with ThreadPoolExecutor(32) as threads:
             keep = agent.memory.set
@@ -45,14 +49,14 @@ def test_the_prompt_does_not_grow(count: int, word: str, house: DaemonProcess, m
         mind.always(lambda body: py(f"# {len(body['messages'])}\n{loud}"), model=name)
         run = agent.send((f"Where is the lantern of {word}?\n" * 100_000)[:1_000_000]).wait()
     requests = [request for request in mind.requests if request.model == name]
-    assert run.step_count == STEPS, run.reason
-    assert run.reason == f"limit: steps ({STEPS})"
+    assert run.step_count == most, run.reason
+    assert run.reason == f"limit: steps ({most})"
     sizes = [size(request) for request in requests]
     assert max(sizes) <= BUDGET, sizes
     assert max(sizes[3:]) > BUDGET // 2, "the budget is hardly used: the case is too small"
     assert "Memories that may matter" in requests[-1].prompt
     assert "Said on this channel before" in requests[-1].prompt
-    assert "[folded: steps 1 to" in requests[-1].prompt
+    assert ("[folded: steps 1 to" in requests[-1].prompt) == (most > 3)
 
 
 def test_short_steps_are_all_shown(house: DaemonProcess, mind: ModelServer) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 import rlmd
 from tests.daemon_process import SECRET, DaemonProcess
-from tests.model_server import ModelServer
+from tests.model_server import ModelServer, Status
 
 from .cases import CASES
 from .runner import Case, carry_out
@@ -27,6 +27,14 @@ def test_a_message_that_cannot_be_is_refused(text: str, house: DaemonProcess, mi
         assert not list(agent.log.recent(10))
         assert not agent.runs()
     assert len(mind.requests) == before
+
+
+def test_the_person_is_told_why_the_model_failed(house: DaemonProcess, mind: ModelServer) -> None:
+    mind.script([Status(402, "your credit is used up")], model="poor")
+    with rlmd.connect(data=house.data) as client:
+        agent = client.create_agent("poor", model="poor")
+        with pytest.raises(rlmd.ModelError, match="your credit is used up"):
+            agent.chat("Hello")
 
 
 def test_the_key_is_nowhere_on_disk(house: DaemonProcess) -> None:

@@ -87,6 +87,8 @@ def test_a_cancel_ends_the_tree_and_keeps_what_was_done(house: DaemonProcess, mi
         ]
         assert settled(found)
         assert agent.memory.get("kept") == 1
+        # Three calls of the sub-model were under way: they are billed, as far as that can be known.
+        assert (found.usage.model_calls, found.usage.estimated) == (4, True)
         children = [each for each in agent.runs(children=True) if each.parent]
         assert [(c.state, c.reason) for c in children] == [(RunState.CANCELLED, "its parent stopped")] * 2
         assert [u.sequence for u in run.watch()] == list(range(1, len(list(run.watch())) + 1))
