@@ -175,7 +175,7 @@ OFFERS: tuple[Offer, ...] = (
     Offer(
         name="rlm",
         typed="(task: str, *context: Any, max_steps: int | None = None, model: str | None = None) -> Any",
-        doc="a child run with its own REPL and `context`; gives the value of its done()",
+        doc="a child run with its own REPL, where `context` is event.context; gives what it ends with",
         waits=True,
     ),
 )
