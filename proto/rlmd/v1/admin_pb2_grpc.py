@@ -111,7 +111,9 @@ class AdminServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CreateToken(self, request, context):
-        """Makes a token for the caller, or for any user by an administrator. Shown only now.
+        """Makes a token for the caller, or for any user by an administrator. Shown only now. There is no request_id
+        here and in CreateUser, because the answer holds a secret, which is never stored: who did not see the
+        answer revokes that token and makes another.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,7 +43,10 @@ class AdminStub:
     ListUsers: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListUsersRequest, _admin_pb2.ListUsersResponse]
     """All users in the order of their names. Administrators only."""
     CreateToken: _grpc.UnaryUnaryMultiCallable[_admin_pb2.CreateTokenRequest, _admin_pb2.CreateTokenResponse]
-    """Makes a token for the caller, or for any user by an administrator. Shown only now."""
+    """Makes a token for the caller, or for any user by an administrator. Shown only now. There is no request_id
+    here and in CreateUser, because the answer holds a secret, which is never stored: who did not see the
+    answer revokes that token and makes another.
+    """
     ListTokens: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListTokensRequest, _admin_pb2.ListTokensResponse]
     """The caller's tokens, without their secrets, newest first."""
     RevokeToken: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RevokeTokenRequest, _empty_pb2.Empty]
@@ -65,7 +68,10 @@ class AdminAsyncStub(AdminStub):
     ListUsers: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListUsersRequest, _admin_pb2.ListUsersResponse]  # type: ignore[assignment]
     """All users in the order of their names. Administrators only."""
     CreateToken: _aio.UnaryUnaryMultiCallable[_admin_pb2.CreateTokenRequest, _admin_pb2.CreateTokenResponse]  # type: ignore[assignment]
-    """Makes a token for the caller, or for any user by an administrator. Shown only now."""
+    """Makes a token for the caller, or for any user by an administrator. Shown only now. There is no request_id
+    here and in CreateUser, because the answer holds a secret, which is never stored: who did not see the
+    answer revokes that token and makes another.
+    """
     ListTokens: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListTokensRequest, _admin_pb2.ListTokensResponse]  # type: ignore[assignment]
     """The caller's tokens, without their secrets, newest first."""
     RevokeToken: _aio.UnaryUnaryMultiCallable[_admin_pb2.RevokeTokenRequest, _empty_pb2.Empty]  # type: ignore[assignment]
@@ -114,7 +120,10 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_pb2.CreateTokenRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.CreateTokenResponse, _abc.Awaitable[_admin_pb2.CreateTokenResponse]]:
-        """Makes a token for the caller, or for any user by an administrator. Shown only now."""
+        """Makes a token for the caller, or for any user by an administrator. Shown only now. There is no request_id
+        here and in CreateUser, because the answer holds a secret, which is never stored: who did not see the
+        answer revokes that token and makes another.
+        """
 
     @_abc_1.abstractmethod
     def ListTokens(
