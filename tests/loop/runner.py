@@ -190,12 +190,10 @@ def says(*texts: str) -> Check:
 
 
 def steps(count: int) -> Check:
-    """How many steps there were, and so many calls of the agent's own model."""
+    """How many steps there were."""
 
     def check(outcome: Outcome) -> None:
         assert outcome.run.step_count == count
-        answered = [r for r in outcome.requests if r.messages[0]["content"].startswith("You are case")]
-        assert len(answered) >= count
 
     return check
 

@@ -56,7 +56,7 @@ def test_the_prompt_does_not_grow(
     assert max(sizes[3:]) > BUDGET // 2, "the budget is hardly used: the case is too small"
     assert "Memories that may matter" in requests[-1].prompt
     assert "Said on this channel before" in requests[-1].prompt
-    assert ("[folded: steps 1 to" in requests[-1].prompt) == (most > 3)
+    assert most == 3 or "[folded: steps 1 to" in requests[-1].prompt
 
 
 def test_short_steps_are_all_shown(house: DaemonProcess, mind: ModelServer) -> None:
