@@ -167,6 +167,11 @@ def done(result: Any = None) -> Check:
     return check
 
 
+def ended_well(outcome: Outcome) -> None:
+    """The run ended well, with whatever result."""
+    assert outcome.run.state is RunState.DONE, outcome.run.reason
+
+
 def failed(*words: str) -> Check:
     """The run failed, for a reason with these words."""
 
