@@ -12,12 +12,21 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from .clock import from_micros, to_micros
 from .content import Content, Contents
 from .records import Entry, EntryKind
 from .tables import journal
+
+_add = insert(journal)
+_length = select(func.max(journal.c.seq)).where(journal.c.run_id == bindparam("run"))
+_after = (
+    select(journal)
+    .where(journal.c.run_id == bindparam("run"), journal.c.seq > bindparam("after"))
+    .order_by(journal.c.seq)
+    .limit(bindparam("most"))
+)
 
 
 class Journal:
@@ -28,6 +37,8 @@ class Journal:
         self._now = now
         self._contents = Contents(connection, user_id)
         self._run = run_id
+        # The place of the last row, once known: nobody else can write while this transaction does.
+        self._last: int | None = None
 
     def add(
         self,
@@ -41,7 +52,7 @@ class Journal:
     ) -> Entry:
         """Write the next row; `time` is when it happened, if that was before now."""
         time = time or self._now
-        seq = self.length() + 1
+        seq = (self.length() if self._last is None else self._last) + 1
         # What a model wrote may hold half a surrogate pair; the journal keeps it as it was.
         encoded = json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
         content = self._contents.put(encoded)
@@ -56,22 +67,17 @@ class Journal:
             "root": content.root,
             "time": to_micros(time),
         }
-        self._connection.execute(insert(journal), row)
+        self._connection.execute(_add, row)
+        self._last = seq
         return Entry(run=self._run, seq=seq, kind=kind, step=step, call=call, name=name, data=data, time=time)
 
     def length(self) -> int:
-        statement = select(func.max(journal.c.seq)).where(journal.c.run_id == self._run)
-        return self._connection.execute(statement).scalar() or 0
+        return self._connection.execute(_length, {"run": self._run}).scalar() or 0
 
     def entries(self, *, after: int = 0, most: int | None = None) -> list[Entry]:
         """Rows after a place, in order."""
-        statement = (
-            select(journal)
-            .where(journal.c.run_id == self._run, journal.c.seq > after)
-            .order_by(journal.c.seq)
-            .limit(most)
-        )
-        return [self._entry(row) for row in self._connection.execute(statement)]
+        given = {"run": self._run, "after": after, "most": most or 1 << 62}
+        return [self._entry(row) for row in self._connection.execute(_after, given)]
 
     def _entry(self, row: Any) -> Entry:
         return Entry(

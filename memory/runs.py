@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
 from rlmd.errors import NotFound
 
@@ -23,6 +23,41 @@ _joined: Select[Any] = (
     .join(agents, runs.c.agent_id == agents.c.id)
     .join(events, runs.c.event_id == events.c.id)
 )
+# Each step of each run asks some of these: they are made once.
+_one = _joined.where(runs.c.id == bindparam("run"), agents.c.user_id == bindparam("user"))
+_of_runs = runs.c.id.in_(bindparam("runs", expanding=True))
+_counted = (
+    select(journal.c.run_id, func.max(journal.c.step), func.max(journal.c.call))
+    .where(journal.c.run_id.in_(bindparam("runs", expanding=True)))
+    .group_by(journal.c.run_id)
+)
+_tree = select(runs.c.id.label("top"), runs.c.id.label("id")).where(_of_runs).cte("tree", recursive=True)
+_tree = _tree.union_all(select(_tree.c.top, runs.c.id).where(runs.c.parent_id == _tree.c.id))
+_SUMS = (
+    func.sum(model_calls.c.input_tokens),
+    func.sum(model_calls.c.output_tokens),
+    func.sum(model_calls.c.cached_tokens),
+    func.count(model_calls.c.id),
+    func.max(model_calls.c.estimated),
+)
+_used = (
+    select(_tree.c.top, *_SUMS).join(model_calls, model_calls.c.run_id == _tree.c.id).group_by(_tree.c.top)
+)
+_state = (
+    select(runs.c.state)
+    .join(agents, runs.c.agent_id == agents.c.id)
+    .where(runs.c.id == bindparam("run"), agents.c.user_id == bindparam("user"))
+)
+_change = update(runs).where(runs.c.id == bindparam("run"))
+_start = _change.values(
+    state=RunState.RUNNING.value, attempts=runs.c.attempts + 1, start_time=bindparam("time")
+)
+_end = _change.values(
+    state=bindparam("to"), reason=bindparam("why"), result=bindparam("value"), end_time=bindparam("time")
+)
+_add_event = insert(events).returning(events.c.id)
+_add_run = insert(runs).returning(runs.c.id)
+_add_model_call = insert(model_calls)
 
 
 class Runs:
@@ -59,7 +94,7 @@ class Runs:
             "attachments": "[]",
             "time": now,
         }
-        event_id = self._connection.execute(insert(events).returning(events.c.id), event).scalar_one()
+        event_id = self._connection.execute(_add_event, event).scalar_one()
         run = {
             "agent_id": agent.id,
             "event_id": event_id,
@@ -73,7 +108,7 @@ class Runs:
             "attempts": 0,
             "create_time": now,
         }
-        run_id = self._connection.execute(insert(runs).returning(runs.c.id), run).scalar_one()
+        run_id = self._connection.execute(_add_run, run).scalar_one()
         if parent is None:
             self._connection.execute(update(runs).where(runs.c.id == run_id).values(root_id=run_id))
         if message is not None:
@@ -82,22 +117,18 @@ class Runs:
 
     def start(self, run: Run) -> Run:
         """Take the run out of the mailbox; counts the attempt, so that a poison event is noticed."""
-        values = {
-            "state": RunState.RUNNING.value,
-            "attempts": runs.c.attempts + 1,
-            "start_time": to_micros(self._now),
-        }
-        self._connection.execute(update(runs).where(runs.c.id == run.id).values(**values))
+        self._connection.execute(_start, {"run": run.id, "time": to_micros(self._now)})
         return self.get(run.id)
 
     def end(self, run: Run, state: RunState, *, reason: str = "", result: Any = None) -> None:
         values = {
-            "state": state.value,
-            "reason": reason,
-            "result": None if result is None else json.dumps(result),
-            "end_time": to_micros(self._now),
+            "run": run.id,
+            "to": state.value,
+            "why": reason,
+            "value": None if result is None else json.dumps(result),
+            "time": to_micros(self._now),
         }
-        self._connection.execute(update(runs).where(runs.c.id == run.id).values(**values))
+        self._connection.execute(_end, values)
 
     def requeue(self, run: Run) -> None:
         """Put a run back into the mailbox; its attempts stay counted."""
@@ -107,13 +138,17 @@ class Runs:
 
     def get(self, run_id: int, *, agent: str | None = None) -> Run:
         """Raises NotFound, also for a run of another user or agent."""
-        statement = _joined.where(runs.c.id == run_id, agents.c.user_id == self._user.id)
-        if agent is not None:
-            statement = statement.where(agents.c.name == agent)
-        found = self._runs(statement)
-        if not found:
-            raise NotFound(f"there is no run {run_id}", field="name", remedy="List the runs that exist.")
+        found = self._runs(_one, {"run": run_id, "user": self._user.id})
+        if not found or agent not in (None, found[0].agent):
+            raise _missing(run_id)
         return found[0]
+
+    def state(self, run_id: int) -> RunState:
+        """The state alone, for less than the whole costs. Raises NotFound."""
+        found = self._connection.execute(_state, {"run": run_id, "user": self._user.id}).scalar()
+        if found is None:
+            raise _missing(run_id)
+        return RunState(found)
 
     def page(
         self,
@@ -136,20 +171,12 @@ class Runs:
             statement = statement.where(runs.c.id < before)
         return self._runs(statement)
 
-    def _runs(self, statement: Select[Any]) -> list[Run]:
-        rows = self._connection.execute(statement).all()
-        ids = [row.id for row in rows]
-        counts = self._counts(ids)
-        usage = self._usage(ids)
+    def _runs(self, statement: Select[Any], given: Mapping[str, Any] = {}) -> list[Run]:
+        rows = self._connection.execute(statement, given).all()
+        ids = {"runs": [row.id for row in rows]}
+        counts = {run: (steps, calls) for run, steps, calls in self._connection.execute(_counted, ids)}
+        usage = {row[0]: _usage(row[1:]) for row in self._connection.execute(_used, ids)}
         return [_run(row, counts.get(row.id, (0, 0)), usage.get(row.id, Usage())) for row in rows]
-
-    def _counts(self, ids: Sequence[int]) -> dict[int, tuple[int, int]]:
-        statement = (
-            select(journal.c.run_id, func.max(journal.c.step), func.max(journal.c.call))
-            .where(journal.c.run_id.in_(ids))
-            .group_by(journal.c.run_id)
-        )
-        return {run_id: (steps, calls) for run_id, steps, calls in self._connection.execute(statement)}
 
     # -- what it cost -----------------------------------------------------------------------------
 
@@ -157,22 +184,7 @@ class Runs:
         """Enter a model call into the ledger."""
         values = {**asdict(call), "run_id": run.id, "root_id": run.root, "agent_id": agent_id}
         values.pop("run")
-        self._connection.execute(insert(model_calls), {**values, "time": to_micros(self._now)})
-
-    def _usage(self, ids: Sequence[int]) -> dict[int, Usage]:
-        """Usage of each run with all below it."""
-        tree = (
-            select(runs.c.id.label("top"), runs.c.id.label("id"))
-            .where(runs.c.id.in_(ids))
-            .cte("tree", recursive=True)
-        )
-        tree = tree.union_all(select(tree.c.top, runs.c.id).where(runs.c.parent_id == tree.c.id))
-        statement = (
-            select(tree.c.top, *_sums())
-            .join(model_calls, model_calls.c.run_id == tree.c.id)
-            .group_by(tree.c.top)
-        )
-        return {row[0]: _usage(row[1:]) for row in self._connection.execute(statement)}
+        self._connection.execute(_add_model_call, {**values, "time": to_micros(self._now)})
 
     def usage(
         self, group: str = "", *, since: datetime | None = None, until: datetime | None = None
@@ -187,7 +199,7 @@ class Runs:
         }
         key = keys[group]
         statement = (
-            select(key, func.max(agents.c.name), *_sums())
+            select(key, func.max(agents.c.name), *_SUMS)
             .join(agents, model_calls.c.agent_id == agents.c.id)
             .where(agents.c.user_id == self._user.id)
             .order_by(key.desc())
@@ -215,14 +227,8 @@ def unfinished(connection: Connection) -> list[tuple[int, int]]:
     return [(user_id, run_id) for user_id, run_id in connection.execute(statement)]
 
 
-def _sums() -> list[Any]:
-    return [
-        func.sum(model_calls.c.input_tokens),
-        func.sum(model_calls.c.output_tokens),
-        func.sum(model_calls.c.cached_tokens),
-        func.count(model_calls.c.id),
-        func.max(model_calls.c.estimated),
-    ]
+def _missing(run_id: int) -> NotFound:
+    return NotFound(f"there is no run {run_id}", field="name", remedy="List the runs that exist.")
 
 
 def _usage(sums: Sequence[Any]) -> Usage:
