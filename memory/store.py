@@ -40,7 +40,13 @@ from .variables import Space
 
 T = TypeVar("T")
 
+# Each call and each step asks these: they are made once.
 _space = select(spaces.c.id).where(spaces.c.user_id == bindparam("user"), spaces.c.name == bindparam("name"))
+_run = (
+    select(agents.c.id)
+    .join_from(agents, runs, runs.c.agent_id == agents.c.id)
+    .where(runs.c.id == bindparam("run"), agents.c.user_id == bindparam("user"))
+)
 
 REQUESTS_KEPT = 7 * 24 * 3600 * 1_000_000
 """Microseconds for which the answer to a request id is kept."""
@@ -162,12 +168,7 @@ class Transaction:
 
     def journal(self, run_id: int) -> Journal:
         """Raises NotFound."""
-        statement = (
-            select(agents.c.id)
-            .join_from(agents, runs, runs.c.agent_id == agents.c.id)
-            .where(runs.c.id == run_id, agents.c.user_id == self.user.id)
-        )
-        if self._connection.execute(statement).first() is None:
+        if self._connection.execute(_run, {"run": run_id, "user": self.user.id}).first() is None:
             raise NotFound(f"there is no run {run_id}", field="name", remedy="List the runs that exist.")
         return Journal(self._connection, self.now, self.user.id, run_id)
 
