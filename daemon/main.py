@@ -63,6 +63,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event) -> None:
         model = choose(api_key=settings.openai_api_key or None, base_url=settings.openai_base_url or None)
         stack.push_async_callback(model.close)
         sandbox = await stack.enter_async_context(Sandbox())
+        log.info("sandbox workers run %s bubblewrap", "under" if sandbox.confined else "without")
         equipment = Equipment(
             clock=clock,
             zone=ZoneInfo(settings.timezone),

@@ -186,5 +186,8 @@ def _sandbox(settings: Settings) -> Finding:
     if find_spec("pydantic_monty") is None:
         remedy = "Install rlmd again: pip install --force-reinstall rlmd"
         return Finding(check="sandbox", ok=False, detail="pydantic-monty is missing", remedy=remedy)
-    outer = "under bubblewrap" if shutil.which("bwrap") else "without bubblewrap, which is not installed"
+    found = shutil.which("bwrap")
+    outer = (
+        "under bubblewrap where the system allows it" if found else "without bubblewrap: it is not installed"
+    )
     return Finding(check="sandbox", ok=True, detail=f"pydantic-monty, {outer}")

@@ -6,8 +6,9 @@
         await session.close()
 
 What runs model code here is an interpreter in another process, without any authority of its own. It
-protects files, network and the daemon's memory from programs. It does not protect against a fault
-in the interpreter itself that lets a program take over its worker process.
+protects files, network and the daemon's memory from programs. Against a fault in the interpreter itself
+that lets a program take over its worker process there is a second wall only where bubblewrap works
+(jail.py); without it, such a program has the rights of the daemon's system user.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from rlmd.errors import InvalidInput, SandboxError
 
 from .api import Limits, World
 from .check import Checker
+from .jail import Jail
 from .session import Session
 from .worker import Worker
 
@@ -46,7 +48,9 @@ class Sandbox:
         """
         self._turn_seconds = turn_seconds
         self._max_processes = max_processes
+        self._jail = Jail()
         self._pool = AsyncMonty(
+            binary_path=self._jail.program,
             min_processes=1,
             max_processes=max_processes,
             checkout_timeout=checkout_seconds,
@@ -57,6 +61,11 @@ class Sandbox:
         self._entered = False
         self._workers: set[Worker] = set()
         self.checker = Checker(self._pool)
+
+    @property
+    def confined(self) -> bool:
+        """Whether workers run under bubblewrap."""
+        return self._jail.program is not None
 
     async def __aenter__(self) -> Self:
         _raise_descriptors(self._max_processes * _DESCRIPTORS_PER_WORKER + _DESCRIPTORS_FOR_OTHERS)
@@ -77,6 +86,7 @@ class Sandbox:
         await asyncio.gather(*map(self.release, list(self._workers)))
         await self.checker.close()
         await self._pool.__aexit__(kind, value, trace)
+        self._jail.close()
         # A thread of the closed pool still touches the interpreter for a moment; a process that
         # exits right now is aborted.
         await asyncio.sleep(_SETTLE_SECONDS)

@@ -1,0 +1,75 @@
+"""A second wall around the sandbox: its workers run under bubblewrap where that is installed and works.
+
+Inside there is the interpreter's binary and the system's libraries, read-only, and nothing else: no
+files, no network, no other processes, no environment. A fault in the interpreter then meets an empty
+room. It costs some milliseconds a worker. In many containers the kernel does not allow it; then the
+sandbox stands alone, and the daemon's log says so.
+"""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
+_PROBE_SECONDS = 10.0
+
+
+class Jail:
+    """The program that starts a worker inside. `close` it when the last worker has ended."""
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self.program = self._made()
+        """To be run in place of the interpreter's binary; None if there is no second wall."""
+
+    def close(self) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+    def _made(self) -> Path | None:
+        wall, binary = shutil.which("bwrap"), _interpreter()
+        if wall is None or binary is None:
+            return None
+        self._folder = Path(tempfile.mkdtemp(prefix="rlmd-jail-"))
+        program = self._folder / "worker"
+        program.write_text(f'#!/bin/sh\nexec {shlex.join(_command(wall, binary))} "$@"\n', encoding="utf-8")
+        program.chmod(0o700)
+        if not _works(program):
+            log.info("bubblewrap is installed, but the system does not let it work: workers run without it")
+            self.close()
+            return None
+        return program
+
+
+def _interpreter() -> Path | None:
+    installed = Path(sysconfig.get_path("scripts")) / "monty"
+    found = str(installed) if installed.is_file() else shutil.which("monty")
+    return Path(found) if found else None
+
+
+def _command(wall: str, binary: Path) -> list[str]:
+    command = [
+        wall, "--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL",
+        "--ro-bind", str(binary), "/worker",
+    ]  # fmt: skip
+    for folder in _LIBRARIES:
+        if Path(folder).is_dir():
+            command += ["--ro-bind", folder, folder]
+    return [*command, "--dev", "/dev", "--chdir", "/", "--", "/worker"]
+
+
+def _works(program: Path) -> bool:
+    try:
+        subprocess.run([program, "--version"], capture_output=True, timeout=_PROBE_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return True
