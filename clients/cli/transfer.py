@@ -2,36 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
 from rlmd.clients import importing
 from rlmd.clients.records import Kind, Origin, Variable
 from rlmd.clients.sync import Memory
-from rlmd.errors import RlmdError, Unavailable
+from rlmd.errors import InvalidInput, NotFound, RlmdError, TooLarge, Unavailable
 
 from . import out
 from .base import App, Command, agent_option, pass_app
 from .whole import whole
 
-_HELP = """Take in text files, folders of them, and exports of chats.
+_HELP = """Take in files, folders of them, and exports of chats.
 
-A text file becomes one text below inbox/. An export of chats (.json) becomes one text a session below
-chats/, with a first line of date and speakers, a line a turn, and the session's date as its source time.
-What is there already and has not changed is left alone, so that an import can be repeated.
+A file becomes a variable below inbox/: text and Markdown a text, PDF its text, JSON its data, JSON lines and
+CSV a list of their records. An export of chats becomes texts below chats/, of a session, conversation or day
+each: of ChatGPT (conversations.json), Telegram (result.json), WhatsApp (.txt), LoCoMo, and the form below.
+
+What is there already and has not changed is left alone: an import can be repeated, and goes on where it was
+interrupted. What cannot be taken is told with its place and the reason, and the rest is taken.
 
 \b
 The general form of an export, or a list of such:
   {"name": "trip",
    "sessions": [{"date": "2023-05-08T13:56",
                  "turns": [{"id": "m1", "speaker": "Ann", "text": "Hi!"}]}]}
-The form of the LoCoMo data set is read too.
 """
+
+
+def _zone(context: click.Context, parameter: click.Parameter, value: str | None) -> ZoneInfo | None:
+    try:
+        return None if value is None else ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as exc:
+        raise click.BadParameter(f"{value!r} is no time zone such as Europe/Berlin.") from exc
 
 
 @click.command(
@@ -40,57 +53,140 @@ The form of the LoCoMo data set is read too.
     help=_HELP,
     examples="""
         rlmd memory import notes.md reports/
-        rlmd memory import chats.json --prefix old-chats/
+        rlmd memory import conversations.json --prefix old-chats/ --dry-run
+        rlmd memory import "WhatsApp Chat with Ann.txt" --date-order dmy --timezone Europe/Berlin
     """,
 )
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--prefix", help="What names begin with, instead of inbox/ and chats/.")
+@click.option("--timezone", callback=_zone, help="Of times that name none; default: the setting timezone.")
+@click.option(
+    "--date-order",
+    type=click.Choice([order.value for order in importing.DateOrder]),
+    help="Of dates in a WhatsApp export; default: found out from them.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
 @agent_option
 @pass_app
-def import_(app: App, paths: tuple[Path, ...], prefix: str | None, agent: str) -> int:
-    zone = ZoneInfo(app.settings.timezone)
-    found = [entry for path in paths for entry in importing.read(path, prefix=prefix, zone=zone)]
-    items = [entry for entry in found if isinstance(entry, importing.Item)]
-    problems = [entry for entry in found if isinstance(entry, importing.Problem)]
-    written, unchanged = [], 0
+def import_(
+    app: App,
+    paths: tuple[Path, ...],
+    prefix: str | None,
+    timezone: ZoneInfo | None,
+    date_order: str | None,
+    dry_run: bool,
+    agent: str,
+) -> int:
+    options = importing.Options(
+        zone=timezone or ZoneInfo(app.settings.timezone),
+        prefix=prefix,
+        date_order=importing.DateOrder(date_order) if date_order else None,
+    )
+    done = _Imported(dry_run=dry_run)
     with app.client() as client:
         memory = client.agent(agent).memory
-        for item in _progress(items):
-            try:
-                version = _take(memory, item)
-            except Unavailable:
-                raise
-            except RlmdError as exc:
-                problems.append(importing.Problem(where=item.name, reason=str(exc)))
-                continue
-            if version is None:
-                unchanged += 1
-            else:
-                written.append({"name": item.name, "version": version})
-    if app.json:
-        out.print_json({"written": written, "unchanged": unchanged, "problems": problems})
-    else:
-        for problem in problems:
+        try:
+            for entry in _entries(paths, options):
+                done.take(memory, entry)
+        except (KeyboardInterrupt, RlmdError):
+            if not dry_run:
+                out.note(f"Stopped after {len(done.written)} written. Run it again to go on.")
+            raise
+    done.tell(app)
+    return 1 if done.problems else 0
+
+
+@dataclass(kw_only=True)
+class _Imported:
+    """What an import has done so far."""
+
+    dry_run: bool
+    written: list[dict[str, Any]] = field(default_factory=list)
+    unchanged: int = 0
+    problems: list[importing.Problem] = field(default_factory=list)
+
+    def take(self, memory: Memory, entry: importing.Entry) -> None:
+        """Write an item, unless it stands there already."""
+        if isinstance(entry, importing.Problem):
+            self.problems.append(entry)
+            return
+        try:
+            there = _there(memory, entry.name)
+            if there is not None and _is(there, entry):
+                self.unchanged += 1
+                return
+            version = (int(there.version) if there else 0) + 1 if self.dry_run else _write_item(memory, entry)
+        except (InvalidInput, TooLarge) as exc:
+            # Of this item alone; whatever else fails would fail with the next as well.
+            self.problems.append(importing.Problem(where=entry.where, reason=str(exc)))
+            return
+        self.written.append({"name": entry.name, "version": version})
+
+    def tell(self, app: App) -> None:
+        """The summary."""
+        if app.json:
+            told = {"written": self.written, "unchanged": self.unchanged, "problems": self.problems}
+            out.print_json({"dry_run": self.dry_run, **told})
+            return
+        for problem in self.problems:
             out.note(f"{problem.where}: {problem.reason}")
-        out.say(f"{len(written)} written, {unchanged} unchanged, {len(problems)} could not be taken.")
-    return 1 if problems else 0
+        if self.dry_run:
+            for one in self.written:
+                out.say(f"{one['name']} v{one['version']}")
+        head = f"{len(self.written)} {'would be written' if self.dry_run else 'written'}"
+        out.say(f"{head}, {self.unchanged} unchanged, {len(self.problems)} could not be taken.")
 
 
-def _take(memory: Memory, item: importing.Item) -> int | None:
-    """Write the item unless it stands there already; the new version, or None."""
-    if memory.get(item.name) == item.text:
+def _there(memory: Memory, name: str) -> Variable | None:
+    try:
+        return whole(memory, name)
+    except NotFound:
         return None
+
+
+def _is(there: Variable, item: importing.Item) -> bool:
+    """Whether it is the same, and tells of the same time."""
+    if there.version.kind is Kind.DELETED or (item.dated and there.version.source_time != item.time):
+        return False
+    # As JSON: to Python, 1, 1.0 and True are equal.
+    return json.dumps(there.value, sort_keys=True) == json.dumps(item.value, sort_keys=True)
+
+
+def _write_item(memory: Memory, item: importing.Item) -> int:
     return int(
-        memory.set(item.name, item.text, note="imported", source_time=item.time, origin=Origin.EXTERNAL)
+        memory.set(item.name, item.value, note="imported", source_time=item.time, origin=Origin.EXTERNAL)
     )
 
 
-def _progress(items: list[importing.Item]) -> Iterable[importing.Item]:
-    if not out.is_terminal():
-        return items
-    from rich.progress import track
+def _entries(paths: Sequence[Path], options: importing.Options) -> Iterator[importing.Entry]:
+    """What is in the files, with progress on a terminal: read only when what came before is written."""
+    reader = importing.Reader(options)
+    found = list(importing.find(paths))
+    with contextlib.ExitStack() as stack:
+        advance = _progress(stack, sum(one.size for one in found if isinstance(one, importing.Source)))
+        for one in found:
+            if isinstance(one, importing.Problem):
+                yield one
+                continue
+            advance(one.path.name, 0)
+            yield from reader.read(one)
+            advance(one.path.name, one.size)
 
-    return track(items, description="importing", transient=True)
+
+def _progress(stack: contextlib.ExitStack, total: int) -> Callable[[str, int], None]:
+    """Shows how many bytes of files are done; call it with a file and what of it has been read."""
+    if not sys.stderr.isatty():
+        return lambda file, size: None
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    shown = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
+    task = shown.add_task("importing", total=total)
+    return lambda file, size: shown.update(
+        task, description=escape(out.cut(out.safe(file), 30)), advance=size
+    )
 
 
 @click.command(

@@ -1,77 +1,19 @@
-"""Reading files and exports of chats: names, times, and a reason for everything that is not taken."""
+"""Importing files: which are found, what they become, their names, and a reason for everything not taken."""
 
 from __future__ import annotations
 
-import json
+import os
+import unicodedata
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from rlmd.clients.importing import Item, Problem, read
-
-BERLIN = ZoneInfo("Europe/Berlin")
-
-
-def taken(path: Path, prefix: str | None = None) -> list[Item]:
-    entries = list(read(path, prefix=prefix, zone=BERLIN))
-    assert not [entry for entry in entries if isinstance(entry, Problem)]
-    return [entry for entry in entries if isinstance(entry, Item)]
-
-
-def problems(path: Path) -> list[Problem]:
-    return [entry for entry in read(path, prefix=None, zone=BERLIN) if isinstance(entry, Problem)]
-
-
-def export(path: Path, data: Any) -> Path:
-    path.write_text(json.dumps(data))
-    return path
-
-
-LOCOMO = {
-    "sample_id": "conv-26",
-    "qa": [],
-    "conversation": {
-        "speaker_a": "Caroline",
-        "speaker_b": "Melanie",
-        "session_2_date_time": "12:05 am on 1 June, 2023",
-        "session_2": [{"speaker": "Melanie", "dia_id": "D2:1", "text": "Two\nlines"}],
-        "session_1_date_time": "1:56 pm on 8 May, 2023",
-        "session_1": [
-            {"speaker": "Caroline", "dia_id": "D1:1", "text": "Hey Mel!"},
-            {"speaker": "Melanie", "dia_id": "D1:2", "text": "Look!", "blip_caption": "a photo of a lake"},
-            {"speaker": "Caroline", "dia_id": "D1:3", "text": "", "blip_caption": "a dog"},
-        ],
-        "session_3_date_time": "1:00 pm on 2 June, 2023",
-    },
-}
-
-
-def test_locomo_sessions_become_texts(tmp_path: Path) -> None:
-    first, second = taken(export(tmp_path / "x.json", [LOCOMO]))
-    assert first.name == "chats/conv-26/2023-05-08-session-01"
-    assert first.time == datetime(2023, 5, 8, 11, 56, tzinfo=UTC)
-    assert first.text.splitlines() == [
-        "2023-05-08 13:56 · Caroline, Melanie",
-        "Caroline: Hey Mel!",
-        "Melanie: Look! [image: a photo of a lake]",
-        "Caroline: [image: a dog]",
-    ]
-    assert second.name == "chats/conv-26/2023-06-01-session-02"
-    assert second.text.splitlines()[1] == "Melanie: Two lines"
-
-
-def test_the_general_form(tmp_path: Path) -> None:
-    session = {"date": "2023-05-08T13:56:00Z", "turns": [{"speaker": "Ann", "text": "Hi", "image": "a cat"}]}
-    undated = {"id": "the last one!", "turns": [{"speaker": "Ann", "text": "Bye"}]}
-    dated, other = taken(export(tmp_path / "Trip 1.json", {"sessions": [session, undated]}), prefix="old/")
-    assert dated.name == "old/Trip-1/2023-05-08-session-01"
-    assert dated.time == datetime(2023, 5, 8, 13, 56, tzinfo=UTC)
-    assert dated.text == "2023-05-08 13:56 · Ann\nAnn: Hi [image: a cat]\n"
-    assert (other.name, other.time) == ("old/Trip-1/the-last-one", None)
-    assert other.text == "Ann\nAnn: Bye\n"
+from rlmd.clients.importing.names import Names, file_name, slug
+from rlmd.memory.names import check_variable
+from tests.clients.reading import export, problems, read, taken
 
 
 def test_text_files_and_folders(tmp_path: Path) -> None:
@@ -79,40 +21,124 @@ def test_text_files_and_folders(tmp_path: Path) -> None:
     (folder / "deep").mkdir(parents=True)
     (folder / "deep/b.md").write_bytes(b"\xef\xbb\xbfwith a mark")
     (folder / "a.txt").write_text("ä")
+    (folder / "wide.txt").write_text("zwölf", encoding="utf-16")
     (folder / ".hidden").write_text("no")
-    assert [(i.name, i.text) for i in taken(folder)] == [
+    (folder / ".git").mkdir()
+    (folder / ".git/config").write_text("no")
+    assert [(i.name, i.value) for i in taken(folder)] == [
         ("inbox/notes/a.txt", "ä"),
         ("inbox/notes/deep/b.md", "with a mark"),
+        ("inbox/notes/wide.txt", "zwölf"),
     ]
     assert taken(folder / "a.txt", prefix="")[0].name == "a.txt"
 
 
+def test_a_file_tells_of_the_time_when_it_was_changed(tmp_path: Path) -> None:
+    (tmp_path / "old.txt").write_text("x")
+    os.utime(tmp_path / "old.txt", (1_000_000_000, 1_000_000_000))
+    (tmp_path / "future.txt").write_text("x")
+    os.utime(tmp_path / "future.txt", (32_000_000_000, 32_000_000_000))
+    future, old = taken(tmp_path)
+    assert (old.time, old.dated) == (datetime(2001, 9, 9, 1, 46, 40, tzinfo=UTC), False)
+    assert future.time is None
+
+
+def test_links_are_followed_once_and_never_round(tmp_path: Path) -> None:
+    (tmp_path / "in/deep").mkdir(parents=True)
+    (tmp_path / "in/deep/a.txt").write_text("a")
+    (tmp_path / "in/deep/up").symlink_to(tmp_path / "in")
+    (tmp_path / "in/self").symlink_to("self")
+    (tmp_path / "in/gone").symlink_to("nowhere")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/b.txt").write_text("b")
+    (tmp_path / "in/other").symlink_to(tmp_path / "out")
+    os.mkfifo(tmp_path / "in/pipe")
+    entries = read(tmp_path / "in")
+    assert [e.name for e in entries if hasattr(e, "name")] == ["inbox/in/deep/a.txt", "inbox/in/other/b.txt"]
+    assert [where for where, _ in problems(tmp_path / "in")] == ["gone", "pipe", "self"]
+
+
 @pytest.mark.parametrize(
-    ("name", "raw", "reason"),
+    ("name", "raw", "where", "reason"),
     [
-        ("a.txt", b"ok \xff", "byte 3 is 0xff"),
-        ("a.txt", b" \n", "empty"),
-        ("a.json", b"{", "Not JSON"),
-        ("a.json", b"[" * 100_000, "Not JSON"),
-        ("a.json", b"[]", "no conversation"),
-        ("a.json", b"3", "Not an export"),
-        ("a.json", b'{"sessions": [3]}', "Not an object"),
-        ("a.json", b'{"sessions": [{"date": "soon", "turns": []}]}', "not ISO 8601"),
-        ("a.json", b'{"sessions": [{"turns": 3}]}', "no list of turns"),
-        ("a.json", b'{"sessions": [{"turns": []}]}', "no turn"),
-        ("a.json", b'{"conversation": {"session_1": [], "session_1_date_time": "x"}}', "1:56 pm"),
+        ("a.txt", b"ok\r\n\rok \xff", "a.txt:3", "byte 0xff"),
+        ("a.txt", b" \n", "a.txt", "empty"),
+        ("a.txt", b"", "a.txt", "empty"),
+        ("a.txt", b"\xff\xfea\x00\x00\xd8b\x00", "a.txt:1", "Half a character"),
+        ("a.json", b'{\n"a": 1,\n', "a.json:3", "Not JSON"),
+        ("a.json", b"[" * 100_000, "a.json", "nested too deeply"),
+        ("a.json", b"[" * 200 + b"]" * 200, "a.json", "100"),
+        ("a.json", b"[NaN]", "a.json", "NaN is no JSON value"),
+        ("a.json", b'["\\ud800"]', "a.json", "surrogate"),
+        ("a.json", b'{"a": "\xfc"}', "a.json:1", "byte 0xfc"),
     ],
 )
-def test_says_why_it_does_not_take_something(tmp_path: Path, name: str, raw: bytes, reason: str) -> None:
+def test_says_why_it_does_not_take_a_file(
+    tmp_path: Path, name: str, raw: bytes, where: str, reason: str
+) -> None:
     (tmp_path / name).write_bytes(raw)
-    (problem,) = problems(tmp_path / name)
-    assert reason in problem.reason
-    assert str(tmp_path / name) in problem.where
+    ((place, told),) = problems(tmp_path / name)
+    assert place == where
+    assert reason in told
 
 
-def test_a_bad_turn_costs_only_itself(tmp_path: Path) -> None:
-    turns = [{"id": "m1", "speaker": "Ann", "text": "\ud800"}, 3, {"speaker": "Ann", "text": "Hi"}]
-    file = export(tmp_path / "a.json", {"sessions": [{"turns": turns}]})
-    entries = list(read(file, prefix=None, zone=BERLIN))
-    assert [e.where.rpartition(", ")[2] for e in entries if isinstance(e, Problem)] == ["turn m1", "turn 2"]
-    assert [e.text for e in entries if isinstance(e, Item)] == ["Ann\nAnn: Hi\n"]
+def test_json_that_is_no_chat_is_kept_as_data(tmp_path: Path) -> None:
+    (item,) = taken(export(tmp_path / "a.json", {"sessions": 3, "x": [1, None]}))
+    assert (item.name, item.value) == ("inbox/a.json", {"sessions": 3, "x": [1, None]})
+    assert [i.value for i in taken(export(tmp_path / "a.json", []))] == [[]]
+
+
+def test_names_of_all_kinds_of_files_are_kept_apart(tmp_path: Path) -> None:
+    composed, apart = "é.txt", unicodedata.normalize("NFD", "é.txt")
+    called = ["a\nb.txt", "a\tb.txt", "@all.txt", " x.txt", "y" * 250 + ".txt", composed, apart]
+    for name in called:
+        (tmp_path / name).write_text(name)
+    (tmp_path / os.fsdecode(b"latin-\xe9.txt")).write_text("x")
+    names = [item.name for item in taken(tmp_path)]
+    assert [check_variable(name) for name in names] == names
+    assert len(set(names)) == len(called) + 1
+    assert all(name.endswith(".txt") for name in names)
+    assert [item.name for item in taken(tmp_path)] == names
+
+
+def test_two_files_of_one_name_are_both_kept(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "plan.md").write_text(folder)
+    first, second = taken(tmp_path / "a/plan.md", tmp_path / "b/plan.md")
+    assert first.name == "inbox/plan.md"
+    assert second.name.startswith("inbox/plan-")
+    twice = taken(tmp_path / "a/plan.md", tmp_path / "a/plan.md")
+    assert [item.name for item in twice] == ["inbox/plan.md"] * 2
+
+
+@given(st.lists(st.text(max_size=300), min_size=1, max_size=6), st.sampled_from(["", "inbox/", "p" * 300]))
+def test_any_path_makes_a_valid_name(parts: list[str], prefix: str) -> None:
+    name = file_name(prefix, parts)
+    assert check_variable(name) == name
+    assert name.startswith(prefix)
+
+
+@given(
+    st.lists(
+        st.text(max_size=40), min_size=2, max_size=2, unique_by=lambda t: unicodedata.normalize("NFC", t)
+    )
+)
+def test_two_names_stay_two(pair: list[str]) -> None:
+    first, second = (file_name("inbox/", [part]) for part in pair)
+    assert first != second
+
+
+def test_titles() -> None:
+    assert slug("Trip: the 1st!") == "Trip-the-1st"
+    assert slug("@../..") == ""
+    assert slug(None) == ""
+
+
+def test_claims() -> None:
+    names = Names()
+    assert names.claim("a", "one") == "a"
+    other = names.claim("a", "two")
+    assert other != "a"
+    assert names.claim("a", "two") == other
+    assert names.claim(other, "three") not in ("a", other)
