@@ -142,6 +142,8 @@ def _embedder(settings: Settings) -> Embedder:
 
 def main(settings: Settings) -> int:
     """Run the daemon in this process until a signal; returns the exit status."""
+    # Whatever is written below the data directory is its owner's alone.
+    os.umask(0o077)
     logging.basicConfig(
         level=settings.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",

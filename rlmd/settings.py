@@ -87,7 +87,7 @@ class Settings:
     model_timeout_seconds: float = _number(300.0, 1, 3_600)
     """How long one call of a model may take, in seconds."""
 
-    prompt_tokens: int = _number(16_000, 2_000, 1_000_000)
+    prompt_tokens: int = _number(16_000, 6_000, 1_000_000)
     """Budget of a prompt, in tokens."""
 
     log_level: str = _text("info", "RLMD_LOG_LEVEL")

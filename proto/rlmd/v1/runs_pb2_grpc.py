@@ -84,8 +84,8 @@ class RunsServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CancelRun(self, request, context):
-        """Stops the run and its children; of a child, the whole tree that it belongs to. What was done is kept. No
-        effect on one that has ended.
+        """Stops the run and its children; in the parent of a child, the call that made it raises. What was done is
+        kept. No effect on a run that has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,8 +42,8 @@ class RunsStub:
     comes as updates without a sequence number; it is not kept.
     """
     CancelRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.CancelRunRequest, _runs_pb2.Run]
-    """Stops the run and its children; of a child, the whole tree that it belongs to. What was done is kept. No
-    effect on one that has ended.
+    """Stops the run and its children; in the parent of a child, the call that made it raises. What was done is
+    kept. No effect on a run that has ended.
     """
 
 @_typing.type_check_only
@@ -60,8 +60,8 @@ class RunsAsyncStub(RunsStub):
     comes as updates without a sequence number; it is not kept.
     """
     CancelRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.CancelRunRequest, _runs_pb2.Run]  # type: ignore[assignment]
-    """Stops the run and its children; of a child, the whole tree that it belongs to. What was done is kept. No
-    effect on one that has ended.
+    """Stops the run and its children; in the parent of a child, the call that made it raises. What was done is
+    kept. No effect on a run that has ended.
     """
 
 class RunsServicer(metaclass=_abc_1.ABCMeta):
@@ -99,8 +99,8 @@ class RunsServicer(metaclass=_abc_1.ABCMeta):
         request: _runs_pb2.CancelRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_runs_pb2.Run, _abc.Awaitable[_runs_pb2.Run]]:
-        """Stops the run and its children; of a child, the whole tree that it belongs to. What was done is kept. No
-        effect on one that has ended.
+        """Stops the run and its children; in the parent of a child, the call that made it raises. What was done is
+        kept. No effect on a run that has ended.
         """
 
 def add_RunsServicer_to_server(servicer: RunsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
