@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from .pieces import Ropes
+from .pieces import Packed, Piece, Ropes
 
 INLINE = 2048
 """Bytes that stay in the row."""
@@ -37,6 +37,17 @@ class Contents:
             return Content(None, self._ropes.append(content.root, data, before=before))
         head = content.inline or b""
         return self.put(head[: len(head) - len(before)] + data + before)
+
+    def store(self, packed: Iterable[Packed]) -> None:
+        """Store leaves that are joined later."""
+        self._ropes.store(packed)
+
+    def join(self, leaves: Sequence[Piece], *, after: Content | None = None) -> Content:
+        """The content of stored leaves, one or more, behind that of `after`."""
+        if after is None:
+            return Content(None, self._ropes.join(leaves))
+        root = after.root if after.root is not None else self._ropes.build([after.inline or b""])
+        return Content(None, self._ropes.join(leaves, after=root))
 
     def read(self, content: Content) -> bytes:
         return (content.inline or b"") if content.root is None else self._ropes.read(content.root)

@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 import zstandard
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from rlmd.errors import InternalError
 
-from .tables import agents, journal, pieces, runs, spaces, variables, versions
+from .tables import agents, journal, pieces, runs, spaces, uploads, variables, versions
 
 LEAF = 64 * 1024
 """Most bytes of a leaf, before compression."""
@@ -57,6 +57,21 @@ class Piece:
     """Characters, if it is text."""
 
 
+@dataclass(frozen=True)
+class Packed:
+    """A piece with what is stored of it. Made without a database, so on any thread."""
+
+    piece: Piece
+    data: bytes
+
+
+def pack(content: bytes, *, text: bool) -> Packed:
+    """A leaf. Raises UnicodeDecodeError: it is said to be text, and is not UTF-8."""
+    piece = _measure(_address(_LEAF, content), content, text)
+    packed = _codec().compress(content)
+    return Packed(piece, _PACKED + packed if len(packed) < len(content) else _LEAF + content)
+
+
 class Ropes:
     """The pieces of one user, over one connection."""
 
@@ -67,7 +82,21 @@ class Ropes:
 
     def build(self, chunks: Iterable[bytes]) -> bytes:
         """Store the content that the chunks make together; returns the root's address."""
-        return self._stack([self._leaf(data) for data in _cut(chunks, self._text)])
+        return self.join([self._leaf(data) for data in _cut(chunks, self._text)])
+
+    def store(self, packed: Iterable[Packed]) -> None:
+        """Store leaves; those that are there already are left alone."""
+        rows = [{"user_id": self._user, "hash": one.piece.hash, "data": one.data} for one in packed]
+        if rows:
+            self._connection.execute(_put[self._connection.dialect.name], rows)
+
+    def join(self, leaves: Sequence[Piece], *, after: bytes | None = None) -> bytes:
+        """The content of stored leaves, one or more, behind that of the root `after`; gives the root."""
+        if after is not None:
+            return self._grow(self._right_edge(after), list(leaves))
+        while len(leaves) > 1:
+            leaves = [self._node(leaves[i : i + FAN]) for i in range(0, len(leaves), FAN)]
+        return leaves[0].hash
 
     def append(self, root: bytes, data: bytes, *, before: bytes = b"") -> bytes:
         """The content of `root` with `data` added, in front of `before` if it ends so (the `]` of a list)."""
@@ -142,7 +171,7 @@ class Ropes:
             tag, content = self._load(address)
             if tag != _NODE:
                 if not path:
-                    path.append([self._measure(address, content)])
+                    path.append([_measure(address, content, self._text)])
                 return path
             path.append(list(_children(content)))
             address = path[-1][-1].hash
@@ -155,32 +184,19 @@ class Ropes:
             fresh = [*edge, *fresh]
             if level + 1 < len(path) or len(fresh) > 1:
                 fresh = [self._node(fresh[i : i + FAN]) for i in range(0, len(fresh), FAN)]
-        return self._stack(fresh)
-
-    def _stack(self, level: Sequence[Piece]) -> bytes:
-        """Nodes upon nodes until one is left."""
-        while len(level) > 1:
-            level = [self._node(level[i : i + FAN]) for i in range(0, len(level), FAN)]
-        return level[0].hash
-
-    def _measure(self, address: bytes, content: bytes) -> Piece:
-        return Piece(address, len(content), _characters(content) if self._text else 0)
+        return self.join(fresh)
 
     def _leaf(self, content: bytes) -> Piece:
-        piece = self._measure(_address(_LEAF, content), content)
-        packed = _codec().compress(content)
-        self._store(piece.hash, _PACKED + packed if len(packed) < len(content) else _LEAF + content)
-        return piece
+        packed = pack(content, text=self._text)
+        self.store([packed])
+        return packed.piece
 
     def _node(self, children: Sequence[Piece]) -> Piece:
         content = b"".join(_CHILD.pack(child.hash, child.size, child.characters) for child in children)
-        address = _address(_NODE, content)
-        self._store(address, _NODE + content)
-        return Piece(address, sum(c.size for c in children), sum(c.characters for c in children))
-
-    def _store(self, address: bytes, data: bytes) -> None:
-        statement = _put[self._connection.dialect.name]
-        self._connection.execute(statement, {"user_id": self._user, "hash": address, "data": data})
+        size, characters = sum(child.size for child in children), sum(child.characters for child in children)
+        piece = Piece(_address(_NODE, content), size, characters)
+        self.store([Packed(piece, _NODE + content)])
+        return piece
 
     def _content(self, address: bytes) -> bytes:
         return self._load(address)[1]
@@ -196,7 +212,14 @@ class Ropes:
 
 
 def sweep(connection: Connection, user_id: int) -> int:
-    """Delete the user's pieces that no version and no journal row reaches any more; returns how many."""
+    """Delete the user's pieces that no version and no journal row reaches any more; returns how many.
+
+    While a value of the user's is being uploaded, its pieces are reached by nothing yet: then this only
+    leaves word that it should be done later (see uploads.py).
+    """
+    if connection.execute(select(uploads.c.id).where(uploads.c.user_id == user_id)).first() is not None:
+        connection.execute(insert(uploads), {"user_id": user_id, "time": 0})
+        return 0
     kept: set[bytes] = set()
     ropes = Ropes(connection, user_id, text=False)
     of_versions = (
@@ -248,24 +271,39 @@ def _children(content: bytes) -> list[Piece]:
     return [Piece(*fields) for fields in _CHILD.iter_unpack(content)]
 
 
-def _characters(content: bytes) -> int:
-    return len(content) if content.isascii() else len(content.decode())
+def _measure(address: bytes, content: bytes, text: bool) -> Piece:
+    characters = len(content) if content.isascii() or not text else len(content.decode())
+    return Piece(address, len(content), characters if text else 0)
+
+
+class Cutter:
+    """Cuts a stream into leaves: the same ones, whatever parts it comes in."""
+
+    def __init__(self, *, text: bool) -> None:
+        self._text = text
+        self.rest = b""
+        """What follows the last leaf that was given out; at the stream's end it is a leaf too."""
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """The leaves that end in what has come until now."""
+        buffer, offset = self.rest + chunk, 0
+        while len(buffer) - offset > LEAF:
+            end = _cut_at(buffer, offset, self._text)
+            yield buffer[offset:end]
+            offset = end
+        self.rest = buffer[offset:]
 
 
 def _cut(chunks: Iterable[bytes], text: bool) -> Iterator[bytes]:
-    """Cut a stream into leaves; at least one, which may be empty."""
-    buffer = b""
+    """The leaves of a whole; at least one, which may be empty."""
+    cutter = Cutter(text=text)
     some = False
     for chunk in chunks:
-        buffer += chunk
-        offset = 0
-        while len(buffer) - offset > LEAF:
-            end = _cut_at(buffer, offset, text)
-            yield buffer[offset:end]
-            some, offset = True, end
-        buffer = buffer[offset:]
-    if buffer or not some:
-        yield buffer
+        for leaf in cutter.feed(chunk):
+            some = True
+            yield leaf
+    if cutter.rest or not some:
+        yield cutter.rest
 
 
 def _cut_at(buffer: bytes, start: int, text: bool) -> int:

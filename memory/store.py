@@ -36,6 +36,7 @@ from .names import check_text, short
 from .records import User
 from .runs import Runs, unfinished
 from .tables import agents, messages, requests, runs, spaces, users, variables
+from .uploads import Uploads, abandoned, clear
 from .variables import Space
 
 T = TypeVar("T")
@@ -106,6 +107,15 @@ class House:
             lambda c: c.execute(delete(requests).where(requests.c.time < limit)).rowcount
         )
 
+    def sweep_uploads(self) -> int:
+        """Delete what broken uploads have left; returns how many pieces. Waits for the writer."""
+        with self.database.reading() as connection:
+            found = abandoned(connection, self.clock.now())
+        return sum(
+            self.database.write(lambda c, id=user_id: clear(c, id, self.clock.now())).result()  # type: ignore[misc]
+            for user_id in found
+        )
+
 
 class Store:
     """All that one user has."""
@@ -150,6 +160,10 @@ class Transaction:
     @property
     def runs(self) -> Runs:
         return Runs(self._connection, self.now, self.user)
+
+    @property
+    def uploads(self) -> Uploads:
+        return Uploads(self._connection, self.now, self.user.id)
 
     def space(self, name: str) -> Space:
         """Raises NotFound."""

@@ -126,6 +126,15 @@ pieces = Table(
     Column("data", LargeBinary, nullable=False),
 )
 
+uploads = Table(
+    "uploads",
+    metadata,
+    # A row says that there may be pieces that no version reaches; `time` is when the last ones came.
+    Column("id", BigId, primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("time", BigInteger, nullable=False),
+)
+
 messages = Table(
     "messages",
     metadata,

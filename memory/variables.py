@@ -2,85 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, select
 
-from rlmd.errors import Conflict, InvalidInput, NotFound, PreconditionFailed, TooLarge
+from rlmd.errors import InvalidInput, NotFound, PreconditionFailed, TooLarge
 
-from .clock import from_micros, to_micros
+from .batch import Batch, Item
+from .clock import to_micros
 from .content import Content, Contents
 from .diff import check_size, unified
 from .grep import Pattern
-from .names import MAX_NAME, MAX_NOTE, check_page, check_past, check_prefix, check_text, check_variable, short
-from .records import Author, GrepMatch, Kind, Origin, Variable, Version
-from .tables import index_queue, variables, versions
+from .names import MAX_NAME, check_page, check_past, check_prefix, check_variable, short
+from .pieces import Piece
+from .records import GrepMatch, Kind, Origin, Variable, Version
+from .statements import ADD_VARIABLE, ADD_VERSION, DATED, ENQUEUE, HEAD, HISTORY, LISTED, MOVE_HEAD, NUMBERED
+from .tables import variables
 from .values import MAX_BYTES, PLAIN, decode, encode, readable
-
-_FACTS = (
-    versions.c.number, versions.c.kind, versions.c.size, versions.c.characters, versions.c.author_user,
-    versions.c.author_agent, versions.c.author_run, versions.c.author_step, versions.c.author_call,
-    versions.c.origin, versions.c.note, versions.c.write_time, versions.c.source_time,
-)  # fmt: skip
-_CONTENT = (versions.c.inline, versions.c.root)
-_IDENTITY = (variables.c.id, variables.c.name)
-
-_of_variable = versions.c.variable_id == variables.c.id
-_named = (variables.c.space_id == bindparam("space")) & (variables.c.name == bindparam("name"))
-_head = select(*_IDENTITY, *_FACTS, *_CONTENT).where(
-    _named, _of_variable, versions.c.number == variables.c.head
-)
-_numbered = select(*_IDENTITY, *_FACTS, *_CONTENT).where(
-    _named, _of_variable, versions.c.number == bindparam("number")
-)
-_dated = (
-    select(*_IDENTITY, *_FACTS, *_CONTENT)
-    .where(_named, _of_variable, versions.c.write_time <= bindparam("time"))
-    .order_by(versions.c.number.desc())
-    .limit(1)
-)
-_history = (
-    select(*_FACTS)
-    .where(_named, _of_variable, versions.c.number < bindparam("before"))
-    .order_by(versions.c.number.desc())
-    .limit(bindparam("most"))
-)
-_listed = (
-    select(*_IDENTITY, *_FACTS)
-    .where(
-        variables.c.space_id == bindparam("space"),
-        variables.c.name > bindparam("after"),
-        variables.c.name >= bindparam("low"),
-        variables.c.name <= bindparam("high"),
-        _of_variable,
-        versions.c.number == variables.c.head,
-    )
-    .order_by(variables.c.name)
-    .limit(bindparam("most"))
-)
-_add_variable = insert(variables).returning(variables.c.id)
-_move_head = (
-    update(variables)
-    .where(variables.c.id == bindparam("variable"))
-    .values(head=bindparam("head"), deleted=bindparam("deleted"))
-)
-_add_version = insert(versions)
-_enqueue = insert(index_queue)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Writing:
-    """Who writes and why: what a version says beside its value."""
-
-    author: Author
-    origin: Origin
-    note: str = ""
-    expect: int | None = None
-    """The version that the variable must be at; 0: it must not exist. None: any."""
-    source_time: datetime | None = None
+from .writing import Facts, row_of, version_of
+from .writing import Writing as Writing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,8 +67,21 @@ class Space:
 
     def find(self, name: str) -> Variable | None:
         """The variable's latest version without its value; None if there is none or it is deleted."""
-        row = self._fetch(_head, check_variable(name))
+        row = self._fetch(HEAD, check_variable(name))
         return None if row is None or row.kind == Kind.DELETED else self._variable(row)
+
+    def facts(self, name: str, *, version: int | None = None, as_of: datetime | None = None) -> Variable:
+        """As `get`, without the value."""
+        return self._variable(self._row(name, version=version, as_of=as_of))
+
+    def part(self, name: str, version: int, start: int, end: int) -> bytes:
+        """Bytes [start, end) of a version, of any kind; the cut may fall inside a character.
+
+        Raises:
+            NotFound: there is no such version.
+        """
+        row = self._row(name, version=version)
+        return Contents(self._connection, self._user).slice(Content(row.inline, row.root), start, end)
 
     def names(self, prefix: str = "") -> list[str]:
         """Names that begin so, in order, without deleted ones."""
@@ -147,7 +103,7 @@ class Space:
     ) -> list[Variable]:
         """Variables in the order of their names, from the first after `after`, without values."""
         prefix = check_prefix(prefix)
-        statement = _listed if deleted else _listed.where(variables.c.deleted.is_(False))
+        statement = LISTED if deleted else LISTED.where(variables.c.deleted.is_(False))
         rows = self._connection.execute(
             statement,
             {"space": self.id, "after": after, "low": prefix, "high": _last(prefix), "most": most},
@@ -162,10 +118,10 @@ class Space:
         """
         name = check_variable(name)
         parameters = {"space": self.id, "name": name, "before": before or 1 << 62, "most": most}
-        rows = self._connection.execute(_history, parameters).all()
+        rows = self._connection.execute(HISTORY, parameters).all()
         if not rows and before is None:
             raise self._missing(name)
-        return [_version(row._mapping) for row in rows]
+        return [version_of(row._mapping) for row in rows]
 
     def diff(self, name: str, before: int | None = None, after: int | None = None) -> Diff:
         """What changed from version `before` (default: the one before) to `after` (default: the latest).
@@ -243,8 +199,12 @@ class Space:
         name, encoded = check_variable(name), encode(value)
         head = self._expected(name, writing)
         contents = Contents(self._connection, self._user, text=encoded.kind is Kind.TEXT)
-        facts = _Facts(encoded.kind, len(encoded.data), encoded.characters, contents.put(encoded.data))
+        facts = Facts(encoded.kind, len(encoded.data), encoded.characters, contents.put(encoded.data))
         return self._add(name, head, facts, writing, value)
+
+    def set_all(self, items: Sequence[Item]) -> list[Variable]:
+        """`set` for many variables at once, all or none; see `Batch.set`."""
+        return Batch(self._connection, self._now, self._user, self.id, self.name).set(items)
 
     def append(self, name: str, value: Any, writing: Writing) -> Variable:
         """Text onto text, bytes onto bytes, one item onto a list; creates the variable if there is none.
@@ -271,21 +231,41 @@ class Space:
             data = added.data[1:-1] if head.size == 2 else b"," + added.data[1:-1]
             before = b"]"
         else:
-            if added.kind is not kind:
-                raise PreconditionFailed(
-                    f"{short(name)} is {kind.value}, and a {added.kind.value} value cannot be added to it",
-                    field="value",
-                    remedy=f"Append {kind.value}, or set it anew.",
-                )
+            check_kind(name, kind, added.kind)
             data, before = added.data, b""
-        if head.size + len(data) > MAX_BYTES:
-            raise TooLarge("the value would be over 1 GiB", field="value", remedy="Begin another variable.")
-        facts = _Facts(
+        _check_total(head.size + len(data))
+        facts = Facts(
             kind,
             head.size + len(data),
             head.characters + added.characters,
             contents.append(content, data, before=before) if data else content,
         )
+        return self._add(name, head, facts, writing)
+
+    def check(self, name: str, writing: Writing) -> None:
+        """What can be known before the value is there, but for `expect`. Raises InvalidInput."""
+        check_variable(name)
+        writing.check(self._now)
+
+    def adopt(
+        self, name: str, kind: Kind, leaves: Sequence[Piece], writing: Writing, *, append: bool
+    ) -> Variable:
+        """A new version of leaves that are stored already (see uploads.py), or of what is there and these.
+
+        Raises:
+            PreconditionFailed: the variable is of another kind, and `append` was asked for.
+            Conflict, InvalidInput, TooLarge: as for `set`.
+        """
+        name = check_variable(name)
+        head = self._expected(name, writing)
+        contents = Contents(self._connection, self._user, text=kind is Kind.TEXT)
+        size, characters = sum(leaf.size for leaf in leaves), sum(leaf.characters for leaf in leaves)
+        if not append or head is None or head.kind == Kind.DELETED:
+            return self._add(name, head, Facts(kind, size, characters, contents.join(leaves)), writing)
+        check_kind(name, Kind(head.kind), kind)
+        _check_total(head.size + size)
+        content = contents.join(leaves, after=Content(head.inline, head.root))
+        facts = Facts(kind, head.size + size, head.characters + characters, content)
         return self._add(name, head, facts, writing)
 
     def delete(self, name: str, writing: Writing) -> Variable:
@@ -298,7 +278,7 @@ class Space:
         head = self._expected(name, writing)
         if head is None or head.kind == Kind.DELETED:
             raise self._missing(name, head)
-        return self._add(name, head, _Facts(Kind.DELETED, 0, 0, Content(None, None)), writing)
+        return self._add(name, head, Facts(Kind.DELETED, 0, 0, Content(None, None)), writing)
 
     def undelete(self, name: str, writing: Writing) -> Variable:
         """Bring a deleted variable back with the value it had: a new version.
@@ -331,76 +311,33 @@ class Space:
 
     def _again(self, name: str, head: Row[Any], number: int, writing: Writing) -> Variable:
         old = self._row(name, version=number)
-        facts = _Facts(Kind(old.kind), old.size, old.characters, Content(old.inline, old.root))
-        return self._add(name, head, facts, writing, origin=min(Origin(old.origin), writing.origin))
+        facts = Facts(Kind(old.kind), old.size, old.characters, Content(old.inline, old.root))
+        lower = replace(writing, origin=min(Origin(old.origin), writing.origin))
+        return self._add(name, head, facts, lower)
 
     def _expected(self, name: str, writing: Writing) -> Row[Any] | None:
         """The head row, checked against what the writer expects; None if there never was such a variable."""
-        check_text(writing.note, "note", limit=MAX_NOTE)
-        check_past(writing.source_time, self._now, "source_time")
-        head = self._fetch(_head, name)
-        expect = writing.expect
-        if expect is None:
-            return head
-        if expect < 0:
-            raise InvalidInput(
-                f"{expect} is not a version", field="expect_version", remedy="Versions count from 1."
-            )
-        current = 0 if head is None or head.kind == Kind.DELETED else head.number
-        if expect != current:
-            state = (
-                f"is at version {current}, not {expect}" if current else f"does not exist, so not at {expect}"
-            )
-            raise Conflict(
-                f"{short(name)} {state}: get it again",
-                field="expect_version",
-                remedy="Then repeat the change.",
-            )
+        writing.check(self._now)
+        head = self._fetch(HEAD, name)
+        writing.check_expected(name, head)
         return head
 
     def _add(
-        self,
-        name: str,
-        head: Row[Any] | None,
-        facts: _Facts,
-        writing: Writing,
-        value: Any = None,
-        *,
-        origin: Origin | None = None,
+        self, name: str, head: Row[Any] | None, facts: Facts, writing: Writing, value: Any = None
     ) -> Variable:
-        number = 1 if head is None else head.number + 1
         deleted = facts.kind is Kind.DELETED
-        # A clock that was set back must not reorder a variable's past.
-        write_time = max(to_micros(self._now), head.write_time if head is not None else 0)
         if head is None:
-            row = {"space_id": self.id, "name": name, "head": number, "deleted": deleted}
-            variable_id = self._connection.execute(_add_variable, row).scalar_one()
+            row = {"space_id": self.id, "name": name, "head": 1, "deleted": deleted}
+            variable_id = self._connection.execute(ADD_VARIABLE, row).scalar_one()
         else:
             variable_id = head.id
             self._connection.execute(
-                _move_head, {"variable": variable_id, "head": number, "deleted": deleted}
+                MOVE_HEAD, {"variable": variable_id, "head": head.number + 1, "deleted": deleted}
             )
-        version = {
-            "variable_id": variable_id,
-            "number": number,
-            "kind": facts.kind.value,
-            "size": facts.size,
-            "characters": facts.characters,
-            "inline": facts.content.inline,
-            "root": facts.content.root,
-            "author_user": writing.author.user,
-            "author_agent": writing.author.agent,
-            "author_run": writing.author.run,
-            "author_step": writing.author.step,
-            "author_call": writing.author.call,
-            "origin": int(writing.origin if origin is None else origin),
-            "note": writing.note,
-            "write_time": write_time,
-            "source_time": None if writing.source_time is None else to_micros(writing.source_time),
-        }
-        self._connection.execute(_add_version, version)
-        self._connection.execute(_enqueue, {"space_id": self.id, "variable_id": variable_id})
-        return Variable(space=self.name, name=name, version=_version(version), value=value)
+        version = row_of(variable_id, head, facts, writing, self._now)
+        self._connection.execute(ADD_VERSION, version)
+        self._connection.execute(ENQUEUE, {"space_id": self.id, "variable_id": variable_id})
+        return Variable(space=self.name, name=name, version=version_of(version), value=value)
 
     # -- rows -------------------------------------------------------------------------------------
 
@@ -423,15 +360,15 @@ class Space:
                 raise InvalidInput(
                     f"{version} is not a version", field="version", remedy="Versions count from 1."
                 )
-            row = self._fetch(_numbered, name, number=version)
+            row = self._fetch(NUMBERED, name, number=version)
         elif as_of is not None:
             check_past(as_of, self._now, "as_of")
-            row = self._fetch(_dated, name, time=to_micros(as_of))
+            row = self._fetch(DATED, name, time=to_micros(as_of))
         else:
-            row = self._fetch(_head, name)
+            row = self._fetch(HEAD, name)
         if row is not None and (deleted or row.kind != Kind.DELETED):
             return row
-        head = self._fetch(_head, name)
+        head = self._fetch(HEAD, name)
         if head is None or (version is None and as_of is None):
             raise self._missing(name, head)
         if as_of is not None:
@@ -464,35 +401,22 @@ class Space:
         return Contents(self._connection, self._user, text=row.kind == Kind.TEXT)
 
     def _variable(self, row: Any, value: Any = None) -> Variable:
-        return Variable(space=self.name, name=row.name, version=_version(row._mapping), value=value)
+        return Variable(space=self.name, name=row.name, version=version_of(row._mapping), value=value)
 
 
-@dataclass(frozen=True)
-class _Facts:
-    kind: Kind
-    size: int
-    characters: int
-    content: Content
+def check_kind(name: str, kind: Kind, added: Kind) -> None:
+    """Raises PreconditionFailed: a value of the kind `added` cannot be added to the variable."""
+    if added is not kind:
+        raise PreconditionFailed(
+            f"{short(name)} is {kind.value}, and a {added.value} value cannot be added to it",
+            field="value",
+            remedy=f"Append {kind.value}, or set it anew.",
+        )
 
 
-def _version(row: Any) -> Version:
-    return Version(
-        number=row["number"],
-        kind=Kind(row["kind"]),
-        size=row["size"],
-        characters=row["characters"],
-        write_time=from_micros(row["write_time"]),
-        source_time=None if row["source_time"] is None else from_micros(row["source_time"]),
-        author=Author(
-            user=row["author_user"],
-            agent=row["author_agent"],
-            run=row["author_run"],
-            step=row["author_step"],
-            call=row["author_call"],
-        ),
-        origin=Origin(row["origin"]),
-        note=row["note"],
-    )
+def _check_total(size: int) -> None:
+    if size > MAX_BYTES:
+        raise TooLarge("the value would be over 1 GiB", field="value", remedy="Begin another variable.")
 
 
 def _last(prefix: str) -> str:

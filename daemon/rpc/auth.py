@@ -49,6 +49,9 @@ POLICY: dict[str, dict[str, Access]] = {
         "GetVariable": Access.USER,
         "ListVariables": Access.USER,
         "SetVariable": Access.USER,
+        "BatchSetVariables": Access.USER,
+        "WriteVariable": Access.USER,
+        "ReadVariable": Access.USER,
         "AppendVariable": Access.USER,
         "DeleteVariable": Access.USER,
         "UndeleteVariable": Access.USER,
@@ -140,6 +143,12 @@ class Gate(grpc.aio.ServerInterceptor):
                 handler.request_deserializer,
                 handler.response_serializer,
             )
+        if handler.stream_unary is not None:
+            return grpc.stream_unary_rpc_method_handler(
+                self._receiving(handler.stream_unary, visit),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
         make: Any = grpc.stream_stream_rpc_method_handler
         if handler.unary_stream is not None:
             make = grpc.unary_stream_rpc_method_handler
@@ -151,29 +160,47 @@ class Gate(grpc.aio.ServerInterceptor):
 
     def _streaming(self, inner: Any, visit: _Visit) -> Any:
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
-            task = asyncio.current_task()
-            assert task is not None
-            self._streams.add(task)
-            try:
-                _caller.set(visit.user())
-                async with contextlib.aclosing(inner(request, context)) as messages:
-                    checked = time.monotonic()
-                    async for message in messages:
-                        if time.monotonic() - checked > RECHECK_SECONDS:
-                            visit.user()
-                            checked = time.monotonic()
-                        yield message
-            except asyncio.CancelledError:
-                if not self._draining:
-                    raise
-                task.uncancel()
-                await abort(context, _stopping(), visit.method)
-            except Exception as error:
-                await abort(context, error, visit.method)
-            finally:
-                self._streams.discard(task)
+            async with self._open(context, visit), contextlib.aclosing(inner(request, context)) as messages:
+                async for message in _checked(messages, visit):
+                    yield message
 
         return stream
+
+    def _receiving(self, inner: Any, visit: _Visit) -> Any:
+        async def receive(requests: AsyncIterator[Any], context: Context) -> Any:
+            async with self._open(context, visit):
+                return await inner(_checked(requests, visit), context)
+
+        return receive
+
+    @contextlib.asynccontextmanager
+    async def _open(self, context: Context, visit: _Visit) -> AsyncIterator[None]:
+        """A stream's time: as the visitor, ended by `drain`, and with statuses for errors."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._streams.add(task)
+        try:
+            _caller.set(visit.user())
+            yield
+        except asyncio.CancelledError:
+            if not self._draining:
+                raise
+            task.uncancel()
+            await abort(context, _stopping(), visit.method)
+        except Exception as error:
+            await abort(context, error, visit.method)
+        finally:
+            self._streams.discard(task)
+
+
+async def _checked(messages: AsyncIterator[Any], visit: _Visit) -> AsyncIterator[Any]:
+    """The messages, as long as the visitor may go on; which is asked again now and then."""
+    checked = time.monotonic()
+    async for message in messages:
+        if time.monotonic() - checked > RECHECK_SECONDS:
+            visit.user()
+            checked = time.monotonic()
+        yield message
 
 
 RECHECK_SECONDS = 1.0

@@ -1,33 +1,37 @@
-"""The service Memory. What may take long (big values, diffs, grep) runs on a thread, off the event loop."""
+"""The service Memory, but for its streams (see large.py).
+
+What may take long (big values, diffs, grep) runs on a thread, off the event loop.
+"""
 
 from __future__ import annotations
 
 import asyncio
 
-from rlmd.errors import InvalidInput, TooLarge
+from rlmd.errors import InvalidInput, RlmdError, TooLarge
+from rlmd.memory.batch import Item
 from rlmd.memory.names import check_page, check_text
 from rlmd.memory.records import Author
 from rlmd.memory.search import Shelf
 from rlmd.memory.store import Transaction
 from rlmd.memory.variables import Space, Writing
 from rlmd.proto.rlmd.v1 import memory_pb2 as pb
-from rlmd.proto.rlmd.v1.memory_pb2_grpc import MemoryServicer
 
 from . import convert
 from .auth import caller
 from .errors import about
+from .large import LargeValues
 from .names import space_of, variable_of
 from .pages import cut, place, size_of
-from .service import Service
-from .values import check_size, origin_from, time_from, value_from
+from .values import MAX_VALUE, check_size, origin_from, time_from, value_from
 
+MAX_BATCH = 1000
 MAX_SLICE = 1024 * 1024
 MAX_QUERY = 4_000
 LARGE = 64 * 1024
 """Bytes from which a value is read and parsed on a thread."""
 
 
-class Memory(Service, MemoryServicer):
+class Memory(LargeValues):
     # -- reading ----------------------------------------------------------------------------------
 
     async def GetVariable(self, request: pb.GetVariableRequest, context: object) -> pb.Variable:
@@ -130,6 +134,27 @@ class Memory(Service, MemoryServicer):
             request, lambda tx: convert.variable(tx.space(space).set(name, value, writing)), pb.Variable
         )
 
+    async def BatchSetVariables(
+        self, request: pb.BatchSetVariablesRequest, context: object
+    ) -> pb.BatchSetVariablesResponse:
+        space = space_of(request.parent, "parent")
+        if not 0 < len(request.requests) <= MAX_BATCH:
+            raise InvalidInput(
+                f"{len(request.requests):,} requests are not 1 to {MAX_BATCH:,}",
+                field="requests",
+                remedy="Send more in several batches.",
+            )
+        if request.ByteSize() > MAX_VALUE + LARGE * 16:
+            raise TooLarge("the batch is over 16 MiB", field="requests", remedy="Send several batches.")
+        items = [_item(each, space, place) for place, each in enumerate(request.requests)]
+
+        def work(tx: Transaction) -> pb.BatchSetVariablesResponse:
+            with about("parent"):
+                into = tx.space(space)
+            return pb.BatchSetVariablesResponse(variables=map(convert.variable, into.set_all(items)))
+
+        return await self.once(request, work, pb.BatchSetVariablesResponse)
+
     async def AppendVariable(self, request: pb.AppendVariableRequest, context: object) -> pb.Variable:
         space, name = variable_of(request.name)
         value = await _parsed(request.value)
@@ -167,6 +192,22 @@ def check_query(query: str) -> str:
     if not query.strip():
         raise InvalidInput("there is nothing to look for", field="query", remedy="Say it in plain words.")
     return query
+
+
+def _item(request: pb.SetVariableRequest, space: str, place: int) -> Item:
+    """One of a batch; errors say at which place."""
+    try:
+        if request.request_id:
+            raise InvalidInput("it is for the whole batch", field="request_id", remedy="Leave it empty here.")
+        parent, name = variable_of(request.name)
+        if parent != space:
+            raise InvalidInput(
+                "it is not in the space of `parent`", field="name", remedy="Send a batch for each space."
+            )
+        return Item(name=name, value=value_from(request.value), writing=_writing(request))
+    except RlmdError as error:
+        error.field = f"requests[{place}].{error.field}"
+        raise
 
 
 async def _parsed(value: pb.Value) -> object:

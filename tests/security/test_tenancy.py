@@ -66,6 +66,14 @@ def requests(of: Theirs) -> dict[str, dict[str, Any]]:
         "GetVariable": {"name": variable},
         "ListVariables": {"parent": space},
         "SetVariable": {"name": variable, "value": MINE},
+        "BatchSetVariables": {
+            "parent": space,
+            "requests": [memory_pb2.SetVariableRequest(name=variable, value=MINE)],
+        },
+        "WriteVariable": {
+            "header": memory_pb2.WriteHeader(name=variable, kind=memory_pb2.VALUE_KIND_TEXT),
+        },
+        "ReadVariable": {"name": variable},
         "AppendVariable": {"name": variable, "value": MINE},
         "DeleteVariable": {"name": variable},
         "UndeleteVariable": {"name": variable},

@@ -25,17 +25,19 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1frlmd/proto/rlmd/v1/memory.proto\x12\x07rlmd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"?\n\x05Value\x12\x0e\n\x04json\x18\x01 \x01(\tH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x0e\n\x04\x64\x61ta\x18\x03 \x01(\x0cH\x00\x42\x06\n\x04kind\"?\n\x06\x41uthor\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x0b\n\x03run\x18\x02 \x01(\t\x12\x0c\n\x04step\x18\x03 \x01(\x05\x12\x0c\n\x04\x63\x61ll\x18\x04 \x01(\x05\"\xc3\x02\n\x08Variable\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12 \n\x04kind\x18\x03 \x01(\x0e\x32\x12.rlmd.v1.ValueKind\x12\x1d\n\x05value\x18\x04 \x01(\x0b\x32\x0e.rlmd.v1.Value\x12\x12\n\nsize_bytes\x18\x05 \x01(\x03\x12\x12\n\ncharacters\x18\x06 \x01(\x03\x12.\n\nwrite_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bsource_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x06\x61uthor\x18\t \x01(\x0b\x32\x0f.rlmd.v1.Author\x12\x1f\n\x06origin\x18\n \x01(\x0e\x32\x0f.rlmd.v1.Origin\x12\x0c\n\x04note\x18\x0b \x01(\t\"\x80\x02\n\x07Version\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12 \n\x04kind\x18\x02 \x01(\x0e\x32\x12.rlmd.v1.ValueKind\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12.\n\nwrite_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bsource_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x06\x61uthor\x18\x06 \x01(\x0b\x32\x0f.rlmd.v1.Author\x12\x1f\n\x06origin\x18\x07 \x01(\x0e\x32\x0f.rlmd.v1.Origin\x12\x0c\n\x04note\x18\x08 \x01(\t\"^\n\x12GetVariableRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12)\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"s\n\x14ListVariablesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x14\n\x0cshow_deleted\x18\x05 \x01(\x08\"V\n\x15ListVariablesResponse\x12$\n\tvariables\x18\x01 \x03(\x0b\x32\x11.rlmd.v1.Variable\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xe5\x01\n\x12SetVariableRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1d\n\x05value\x18\x02 \x01(\x0b\x32\x0e.rlmd.v1.Value\x12\x1b\n\x0e\x65xpect_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x0c\n\x04note\x18\x04 \x01(\t\x12/\n\x0bsource_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x06origin\x18\x06 \x01(\x0e\x32\x0f.rlmd.v1.Origin\x12\x12\n\nrequest_id\x18\x07 \x01(\tB\x11\n\x0f_expect_version\"\xe8\x01\n\x15\x41ppendVariableRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1d\n\x05value\x18\x02 \x01(\x0b\x32\x0e.rlmd.v1.Value\x12\x1b\n\x0e\x65xpect_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x0c\n\x04note\x18\x04 \x01(\t\x12/\n\x0bsource_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x06origin\x18\x06 \x01(\x0e\x32\x0f.rlmd.v1.Origin\x12\x12\n\nrequest_id\x18\x07 \x01(\tB\x11\n\x0f_expect_version\"w\n\x15\x44\x65leteVariableRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1b\n\x0e\x65xpect_version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x0c\n\x04note\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\tB\x11\n\x0f_expect_version\"I\n\x17UndeleteVariableRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x88\x01\n\x15RevertVariableRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x1b\n\x0e\x65xpect_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x0c\n\x04note\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\tB\x11\n\x0f_expect_version\"L\n\x13ListVersionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"S\n\x14ListVersionsResponse\x12\"\n\x08versions\x18\x01 \x03(\x0b\x32\x10.rlmd.v1.Version\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"M\n\x13\x44iffVersionsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x66rom_version\x18\x02 \x01(\x03\x12\x12\n\nto_version\x18\x03 \x01(\x03\"N\n\x14\x44iffVersionsResponse\x12\x0c\n\x04\x64iff\x18\x01 \x01(\t\x12\x14\n\x0c\x66rom_version\x18\x02 \x01(\x03\x12\x12\n\nto_version\x18\x03 \x01(\x03\"M\n\x10ReadSliceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x03\x12\x0f\n\x07version\x18\x04 \x01(\x03\"S\n\x11ReadSliceResponse\x12\x1d\n\x05value\x18\x01 \x01(\x0b\x32\x0e.rlmd.v1.Value\x12\x0e\n\x06length\x18\x02 \x01(\x03\x12\x0f\n\x07version\x18\x03 \x01(\x03\"M\n\x0bGrepRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0f\n\x07pattern\x18\x02 \x01(\t\x12\x0e\n\x06prefix\x18\x03 \x01(\t\x12\r\n\x05limit\x18\x04 \x01(\x05\"U\n\tGrepMatch\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04line\x18\x02 \x01(\x03\x12\r\n\x05start\x18\x03 \x01(\x03\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\x03\"F\n\x0cGrepResponse\x12#\n\x07matches\x18\x01 \x03(\x0b\x32\x12.rlmd.v1.GrepMatch\x12\x11\n\ttruncated\x18\x02 \x01(\x08\"\xa0\x01\n\rSearchRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\t\n\x01k\x18\x03 \x01(\x05\x12\x0e\n\x06prefix\x18\x04 \x01(\t\x12)\n\x05\x61\x66ter\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x62\x65\x66ore\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9b\x01\n\x03Hit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\r\n\x05start\x18\x04 \x01(\x03\x12\r\n\x05score\x18\x05 \x01(\x01\x12(\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x06origin\x18\x07 \x01(\x0e\x32\x0f.rlmd.v1.Origin\",\n\x0eSearchResponse\x12\x1a\n\x04hits\x18\x01 \x03(\x0b\x32\x0c.rlmd.v1.Hit*\x7f\n\tValueKind\x12\x1a\n\x16VALUE_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fVALUE_KIND_JSON\x10\x01\x12\x13\n\x0fVALUE_KIND_TEXT\x10\x02\x12\x14\n\x10VALUE_KIND_BYTES\x10\x03\x12\x16\n\x12VALUE_KIND_DELETED\x10\x04*Y\n\x06Origin\x12\x16\n\x12ORIGIN_UNSPECIFIED\x10\x00\x12\x13\n\x0fORIGIN_EXTERNAL\x10\x01\x12\x10\n\x0cORIGIN_AGENT\x10\x02\x12\x10\n\x0cORIGIN_OWNER\x10\x03\x32\xbc\x06\n\x06Memory\x12=\n\x0bGetVariable\x12\x1b.rlmd.v1.GetVariableRequest\x1a\x11.rlmd.v1.Variable\x12N\n\rListVariables\x12\x1d.rlmd.v1.ListVariablesRequest\x1a\x1e.rlmd.v1.ListVariablesResponse\x12=\n\x0bSetVariable\x12\x1b.rlmd.v1.SetVariableRequest\x1a\x11.rlmd.v1.Variable\x12\x43\n\x0e\x41ppendVariable\x12\x1e.rlmd.v1.AppendVariableRequest\x1a\x11.rlmd.v1.Variable\x12\x43\n\x0e\x44\x65leteVariable\x12\x1e.rlmd.v1.DeleteVariableRequest\x1a\x11.rlmd.v1.Variable\x12G\n\x10UndeleteVariable\x12 .rlmd.v1.UndeleteVariableRequest\x1a\x11.rlmd.v1.Variable\x12\x43\n\x0eRevertVariable\x12\x1e.rlmd.v1.RevertVariableRequest\x1a\x11.rlmd.v1.Variable\x12K\n\x0cListVersions\x12\x1c.rlmd.v1.ListVersionsRequest\x1a\x1d.rlmd.v1.ListVersionsResponse\x12K\n\x0c\x44iffVersions\x12\x1c.rlmd.v1.DiffVersionsRequest\x1a\x1d.rlmd.v1.DiffVersionsResponse\x12\x42\n\tReadSlice\x12\x19.rlmd.v1.ReadSliceRequest\x1a\x1a.rlmd.v1.ReadSliceResponse\x12\x33\n\x04Grep\x12\x14.rlmd.v1.GrepRequest\x1a\x15.rlmd.v1.GrepResponse\x12\x39\n\x06Search\x12\x16.rlmd.v1.SearchRequest\x1a\x17.rlmd.v1.SearchResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1frlmd/proto/rlmd/v1/memory.proto\x12\x07rlmd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"?\n\x05Value\x12\x0e\n\x04json\x18\x01 \x01(\tH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x0e\n\x04\x64\x61ta\x18\x03 \x01(\x0cH\x00\x42\x06\n\x04kind\"?\n\x06\x41uthor\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x0b\n\x03run\x18\x02 \x01(\t\x12\x0c\n\x04step\x18\x03 \x01(\x05\x12\x0c\n\x04\x63\x61ll\x18\x04 \x01(\x05\"\xc3\x02\n\x08Variable\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12 \n\x04kind\x18\x03 \x01(\x0e\x32\x12.rlmd.v1.ValueKind\x12\x1d\n\x05value\x18\x04 \x01(\x0b\x32\x0e.rlmd.v1.Value\x12\x12\n\nsize_bytes\x18\x05 \x01(\x03\x12\x12\n\ncharacters\x18\x06 \x01(\x03\x12.\n\nwrite_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bsource_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x06\x61uthor\x18\t \x01(\x0b\x32\x0f.rlmd.v1.Author\x12\x1f\n\x06origin\x18\n \x01(\x0e\x32\x0f.rlmd.v1.Origin\x12\x0c\n\x04note\x18\x0b \x01(\t\"\x80\x02\n\x07Version\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12 \n\x04kind\x18\x02 \x01(\x0e\x32\x12.rlmd.v1.ValueKind\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12.\n\nwrite_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bsource_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x06\x61uthor\x18\x06 \x01(\x0b\x32\x0f.rlmd.v1.Author\x12\x1f\n\x06origin\x18\x07 \x01(\x0e\x32\x0f.rlmd.v1.Origin\x12\x0c\n\x04note\x18\x08 \x01(\t\"^\n\x12GetVariableRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12)\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"s\n\x14ListVariablesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x14\n\x0cshow_deleted\x18\x05 \x01(\x08\"V\n\x15ListVariablesResponse\x12$\n\tvariables\x18\x01 \x03(\x0b\x32\x11.rlmd.v1.Variable\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xe5\x01\n\x12SetVariableRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1d\n\x05value\x18\x02 \x01(\x0b\x32\x0e.rlmd.v1.Value\x12\x1b\n\x0e\x65xpect_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x0c\n\x04note\x18\x04 \x01(\t\x12/\n\x0bsource_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x06origin\x18\x06 \x01(\x0e\x32\x0f.rlmd.v1.Origin\x12\x12\n\nrequest_id\x18\x07 \x01(\tB\x11\n\x0f_expect_version\"m\n\x18\x42\x61tchSetVariablesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12-\n\x08requests\x18\x02 \x03(\x0b\x32\x1b.rlmd.v1.SetVariableRequest\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"A\n\x19\x42\x61tchSetVariablesResponse\x12$\n\tvariables\x18\x01 \x03(\x0b\x32\x11.rlmd.v1.Variable\"\x83\x02\n\x0bWriteHeader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x04kind\x18\x02 \x01(\x0e\x32\x12.rlmd.v1.ValueKind\x12 \n\x04mode\x18\x03 \x01(\x0e\x32\x12.rlmd.v1.WriteMode\x12\x1b\n\x0e\x65xpect_version\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x0c\n\x04note\x18\x05 \x01(\t\x12/\n\x0bsource_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x06origin\x18\x07 \x01(\x0e\x32\x0f.rlmd.v1.Origin\x12\x12\n\nrequest_id\x18\x08 \x01(\tB\x11\n\x0f_expect_version\"\x1e\n\x08WriteEnd\x12\x12\n\nsize_bytes\x18\x01 \x01(\x03\"y\n\x14WriteVariableRequest\x12&\n\x06header\x18\x01 \x01(\x0b\x32\x14.rlmd.v1.WriteHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12 \n\x03\x65nd\x18\x03 \x01(\x0b\x32\x11.rlmd.v1.WriteEndH\x00\x42\x06\n\x04part\"_\n\x13ReadVariableRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12)\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"V\n\x14ReadVariableResponse\x12%\n\x08variable\x18\x01 \x01(\x0b\x32\x11.rlmd.v1.VariableH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\xe8\x01\n\x15\x41ppendVariableRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1d\n\x05value\x18\x02 \x01(\x0b\x32\x0e.rlmd.v1.Value\x12\x1b\n\x0e\x65xpect_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x0c\n\x04note\x18\x04 \x01(\t\x12/\n\x0bsource_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x06origin\x18\x06 \x01(\x0e\x32\x0f.rlmd.v1.Origin\x12\x12\n\nrequest_id\x18\x07 \x01(\tB\x11\n\x0f_expect_version\"w\n\x15\x44\x65leteVariableRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1b\n\x0e\x65xpect_version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x0c\n\x04note\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\tB\x11\n\x0f_expect_version\"I\n\x17UndeleteVariableRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x88\x01\n\x15RevertVariableRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x1b\n\x0e\x65xpect_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x0c\n\x04note\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\tB\x11\n\x0f_expect_version\"L\n\x13ListVersionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"S\n\x14ListVersionsResponse\x12\"\n\x08versions\x18\x01 \x03(\x0b\x32\x10.rlmd.v1.Version\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"M\n\x13\x44iffVersionsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x66rom_version\x18\x02 \x01(\x03\x12\x12\n\nto_version\x18\x03 \x01(\x03\"N\n\x14\x44iffVersionsResponse\x12\x0c\n\x04\x64iff\x18\x01 \x01(\t\x12\x14\n\x0c\x66rom_version\x18\x02 \x01(\x03\x12\x12\n\nto_version\x18\x03 \x01(\x03\"M\n\x10ReadSliceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x03\x12\x0f\n\x07version\x18\x04 \x01(\x03\"S\n\x11ReadSliceResponse\x12\x1d\n\x05value\x18\x01 \x01(\x0b\x32\x0e.rlmd.v1.Value\x12\x0e\n\x06length\x18\x02 \x01(\x03\x12\x0f\n\x07version\x18\x03 \x01(\x03\"M\n\x0bGrepRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0f\n\x07pattern\x18\x02 \x01(\t\x12\x0e\n\x06prefix\x18\x03 \x01(\t\x12\r\n\x05limit\x18\x04 \x01(\x05\"U\n\tGrepMatch\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04line\x18\x02 \x01(\x03\x12\r\n\x05start\x18\x03 \x01(\x03\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\x03\"F\n\x0cGrepResponse\x12#\n\x07matches\x18\x01 \x03(\x0b\x32\x12.rlmd.v1.GrepMatch\x12\x11\n\ttruncated\x18\x02 \x01(\x08\"\xa0\x01\n\rSearchRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\t\n\x01k\x18\x03 \x01(\x05\x12\x0e\n\x06prefix\x18\x04 \x01(\t\x12)\n\x05\x61\x66ter\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x62\x65\x66ore\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9b\x01\n\x03Hit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\r\n\x05start\x18\x04 \x01(\x03\x12\r\n\x05score\x18\x05 \x01(\x01\x12(\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x06origin\x18\x07 \x01(\x0e\x32\x0f.rlmd.v1.Origin\",\n\x0eSearchResponse\x12\x1a\n\x04hits\x18\x01 \x03(\x0b\x32\x0c.rlmd.v1.Hit*\x7f\n\tValueKind\x12\x1a\n\x16VALUE_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fVALUE_KIND_JSON\x10\x01\x12\x13\n\x0fVALUE_KIND_TEXT\x10\x02\x12\x14\n\x10VALUE_KIND_BYTES\x10\x03\x12\x16\n\x12VALUE_KIND_DELETED\x10\x04*Y\n\x06Origin\x12\x16\n\x12ORIGIN_UNSPECIFIED\x10\x00\x12\x13\n\x0fORIGIN_EXTERNAL\x10\x01\x12\x10\n\x0cORIGIN_AGENT\x10\x02\x12\x10\n\x0cORIGIN_OWNER\x10\x03*R\n\tWriteMode\x12\x1a\n\x16WRITE_MODE_UNSPECIFIED\x10\x00\x12\x12\n\x0eWRITE_MODE_SET\x10\x01\x12\x15\n\x11WRITE_MODE_APPEND\x10\x02\x32\xac\x08\n\x06Memory\x12=\n\x0bGetVariable\x12\x1b.rlmd.v1.GetVariableRequest\x1a\x11.rlmd.v1.Variable\x12N\n\rListVariables\x12\x1d.rlmd.v1.ListVariablesRequest\x1a\x1e.rlmd.v1.ListVariablesResponse\x12=\n\x0bSetVariable\x12\x1b.rlmd.v1.SetVariableRequest\x1a\x11.rlmd.v1.Variable\x12Z\n\x11\x42\x61tchSetVariables\x12!.rlmd.v1.BatchSetVariablesRequest\x1a\".rlmd.v1.BatchSetVariablesResponse\x12\x43\n\rWriteVariable\x12\x1d.rlmd.v1.WriteVariableRequest\x1a\x11.rlmd.v1.Variable(\x01\x12M\n\x0cReadVariable\x12\x1c.rlmd.v1.ReadVariableRequest\x1a\x1d.rlmd.v1.ReadVariableResponse0\x01\x12\x43\n\x0e\x41ppendVariable\x12\x1e.rlmd.v1.AppendVariableRequest\x1a\x11.rlmd.v1.Variable\x12\x43\n\x0e\x44\x65leteVariable\x12\x1e.rlmd.v1.DeleteVariableRequest\x1a\x11.rlmd.v1.Variable\x12G\n\x10UndeleteVariable\x12 .rlmd.v1.UndeleteVariableRequest\x1a\x11.rlmd.v1.Variable\x12\x43\n\x0eRevertVariable\x12\x1e.rlmd.v1.RevertVariableRequest\x1a\x11.rlmd.v1.Variable\x12K\n\x0cListVersions\x12\x1c.rlmd.v1.ListVersionsRequest\x1a\x1d.rlmd.v1.ListVersionsResponse\x12K\n\x0c\x44iffVersions\x12\x1c.rlmd.v1.DiffVersionsRequest\x1a\x1d.rlmd.v1.DiffVersionsResponse\x12\x42\n\tReadSlice\x12\x19.rlmd.v1.ReadSliceRequest\x1a\x1a.rlmd.v1.ReadSliceResponse\x12\x33\n\x04Grep\x12\x14.rlmd.v1.GrepRequest\x1a\x15.rlmd.v1.GrepResponse\x12\x39\n\x06Search\x12\x16.rlmd.v1.SearchRequest\x1a\x17.rlmd.v1.SearchResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'rlmd.proto.rlmd.v1.memory_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VALUEKIND']._serialized_start=2986
-  _globals['_VALUEKIND']._serialized_end=3113
-  _globals['_ORIGIN']._serialized_start=3115
-  _globals['_ORIGIN']._serialized_end=3204
+  _globals['_VALUEKIND']._serialized_start=3766
+  _globals['_VALUEKIND']._serialized_end=3893
+  _globals['_ORIGIN']._serialized_start=3895
+  _globals['_ORIGIN']._serialized_end=3984
+  _globals['_WRITEMODE']._serialized_start=3986
+  _globals['_WRITEMODE']._serialized_end=4068
   _globals['_VALUE']._serialized_start=77
   _globals['_VALUE']._serialized_end=140
   _globals['_AUTHOR']._serialized_start=142
@@ -52,38 +54,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTVARIABLESRESPONSE']._serialized_end=1091
   _globals['_SETVARIABLEREQUEST']._serialized_start=1094
   _globals['_SETVARIABLEREQUEST']._serialized_end=1323
-  _globals['_APPENDVARIABLEREQUEST']._serialized_start=1326
-  _globals['_APPENDVARIABLEREQUEST']._serialized_end=1558
-  _globals['_DELETEVARIABLEREQUEST']._serialized_start=1560
-  _globals['_DELETEVARIABLEREQUEST']._serialized_end=1679
-  _globals['_UNDELETEVARIABLEREQUEST']._serialized_start=1681
-  _globals['_UNDELETEVARIABLEREQUEST']._serialized_end=1754
-  _globals['_REVERTVARIABLEREQUEST']._serialized_start=1757
-  _globals['_REVERTVARIABLEREQUEST']._serialized_end=1893
-  _globals['_LISTVERSIONSREQUEST']._serialized_start=1895
-  _globals['_LISTVERSIONSREQUEST']._serialized_end=1971
-  _globals['_LISTVERSIONSRESPONSE']._serialized_start=1973
-  _globals['_LISTVERSIONSRESPONSE']._serialized_end=2056
-  _globals['_DIFFVERSIONSREQUEST']._serialized_start=2058
-  _globals['_DIFFVERSIONSREQUEST']._serialized_end=2135
-  _globals['_DIFFVERSIONSRESPONSE']._serialized_start=2137
-  _globals['_DIFFVERSIONSRESPONSE']._serialized_end=2215
-  _globals['_READSLICEREQUEST']._serialized_start=2217
-  _globals['_READSLICEREQUEST']._serialized_end=2294
-  _globals['_READSLICERESPONSE']._serialized_start=2296
-  _globals['_READSLICERESPONSE']._serialized_end=2379
-  _globals['_GREPREQUEST']._serialized_start=2381
-  _globals['_GREPREQUEST']._serialized_end=2458
-  _globals['_GREPMATCH']._serialized_start=2460
-  _globals['_GREPMATCH']._serialized_end=2545
-  _globals['_GREPRESPONSE']._serialized_start=2547
-  _globals['_GREPRESPONSE']._serialized_end=2617
-  _globals['_SEARCHREQUEST']._serialized_start=2620
-  _globals['_SEARCHREQUEST']._serialized_end=2780
-  _globals['_HIT']._serialized_start=2783
-  _globals['_HIT']._serialized_end=2938
-  _globals['_SEARCHRESPONSE']._serialized_start=2940
-  _globals['_SEARCHRESPONSE']._serialized_end=2984
-  _globals['_MEMORY']._serialized_start=3207
-  _globals['_MEMORY']._serialized_end=4035
+  _globals['_BATCHSETVARIABLESREQUEST']._serialized_start=1325
+  _globals['_BATCHSETVARIABLESREQUEST']._serialized_end=1434
+  _globals['_BATCHSETVARIABLESRESPONSE']._serialized_start=1436
+  _globals['_BATCHSETVARIABLESRESPONSE']._serialized_end=1501
+  _globals['_WRITEHEADER']._serialized_start=1504
+  _globals['_WRITEHEADER']._serialized_end=1763
+  _globals['_WRITEEND']._serialized_start=1765
+  _globals['_WRITEEND']._serialized_end=1795
+  _globals['_WRITEVARIABLEREQUEST']._serialized_start=1797
+  _globals['_WRITEVARIABLEREQUEST']._serialized_end=1918
+  _globals['_READVARIABLEREQUEST']._serialized_start=1920
+  _globals['_READVARIABLEREQUEST']._serialized_end=2015
+  _globals['_READVARIABLERESPONSE']._serialized_start=2017
+  _globals['_READVARIABLERESPONSE']._serialized_end=2103
+  _globals['_APPENDVARIABLEREQUEST']._serialized_start=2106
+  _globals['_APPENDVARIABLEREQUEST']._serialized_end=2338
+  _globals['_DELETEVARIABLEREQUEST']._serialized_start=2340
+  _globals['_DELETEVARIABLEREQUEST']._serialized_end=2459
+  _globals['_UNDELETEVARIABLEREQUEST']._serialized_start=2461
+  _globals['_UNDELETEVARIABLEREQUEST']._serialized_end=2534
+  _globals['_REVERTVARIABLEREQUEST']._serialized_start=2537
+  _globals['_REVERTVARIABLEREQUEST']._serialized_end=2673
+  _globals['_LISTVERSIONSREQUEST']._serialized_start=2675
+  _globals['_LISTVERSIONSREQUEST']._serialized_end=2751
+  _globals['_LISTVERSIONSRESPONSE']._serialized_start=2753
+  _globals['_LISTVERSIONSRESPONSE']._serialized_end=2836
+  _globals['_DIFFVERSIONSREQUEST']._serialized_start=2838
+  _globals['_DIFFVERSIONSREQUEST']._serialized_end=2915
+  _globals['_DIFFVERSIONSRESPONSE']._serialized_start=2917
+  _globals['_DIFFVERSIONSRESPONSE']._serialized_end=2995
+  _globals['_READSLICEREQUEST']._serialized_start=2997
+  _globals['_READSLICEREQUEST']._serialized_end=3074
+  _globals['_READSLICERESPONSE']._serialized_start=3076
+  _globals['_READSLICERESPONSE']._serialized_end=3159
+  _globals['_GREPREQUEST']._serialized_start=3161
+  _globals['_GREPREQUEST']._serialized_end=3238
+  _globals['_GREPMATCH']._serialized_start=3240
+  _globals['_GREPMATCH']._serialized_end=3325
+  _globals['_GREPRESPONSE']._serialized_start=3327
+  _globals['_GREPRESPONSE']._serialized_end=3397
+  _globals['_SEARCHREQUEST']._serialized_start=3400
+  _globals['_SEARCHREQUEST']._serialized_end=3560
+  _globals['_HIT']._serialized_start=3563
+  _globals['_HIT']._serialized_end=3718
+  _globals['_SEARCHRESPONSE']._serialized_start=3720
+  _globals['_SEARCHRESPONSE']._serialized_end=3764
+  _globals['_MEMORY']._serialized_start=4071
+  _globals['_MEMORY']._serialized_end=5139
 # @@protoc_insertion_point(module_scope)

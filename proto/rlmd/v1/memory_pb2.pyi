@@ -86,6 +86,30 @@ ORIGIN_OWNER: Origin.ValueType  # 3
 """From the user."""
 Global___Origin: _TypeAlias = Origin  # noqa: Y015
 
+class _WriteMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WriteModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WriteMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WRITE_MODE_UNSPECIFIED: _WriteMode.ValueType  # 0
+    """Means `WRITE_MODE_SET`."""
+    WRITE_MODE_SET: _WriteMode.ValueType  # 1
+    """The new version is what is sent."""
+    WRITE_MODE_APPEND: _WriteMode.ValueType  # 2
+    """The new version is what was there with what is sent behind it; of one kind, or FAILED_PRECONDITION."""
+
+class WriteMode(_WriteMode, metaclass=_WriteModeEnumTypeWrapper):
+    """What WriteVariable does with a value that is there."""
+
+WRITE_MODE_UNSPECIFIED: WriteMode.ValueType  # 0
+"""Means `WRITE_MODE_SET`."""
+WRITE_MODE_SET: WriteMode.ValueType  # 1
+"""The new version is what is sent."""
+WRITE_MODE_APPEND: WriteMode.ValueType  # 2
+"""The new version is what was there with what is sent behind it; of one kind, or FAILED_PRECONDITION."""
+Global___WriteMode: _TypeAlias = WriteMode  # noqa: Y015
+
 @_typing.final
 class Value(_message.Message):
     """A value: exactly one of three kinds."""
@@ -98,9 +122,9 @@ class Value(_message.Message):
     json: _builtins.str
     """JSON text (RFC 8259), at most 16 MiB. NaN and infinity are refused. A JSON text that is one string becomes a text."""
     text: _builtins.str
-    """Text, at most 16 MiB here. Every character comes back unchanged."""
+    """Text, at most 16 MiB here; WriteVariable and ReadVariable carry more. Every character comes back unchanged."""
     data: _builtins.bytes
-    """Bytes, at most 16 MiB here."""
+    """Bytes, at most 16 MiB here; WriteVariable and ReadVariable carry more."""
     def __init__(
         self,
         *,
@@ -431,6 +455,238 @@ class SetVariableRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__expect_version) -> _WhichOneofReturnType__expect_version | None: ...
 
 Global___SetVariableRequest: _TypeAlias = SetVariableRequest  # noqa: Y015
+
+@_typing.final
+class BatchSetVariablesRequest(_message.Message):
+    """Request of BatchSetVariables."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`spaces/{space}`, in which all the variables are. Required."""
+    request_id: _builtins.str
+    """As in SetVariableRequest, for all of it."""
+    @_builtins.property
+    def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___SetVariableRequest]:
+        """What to set, 1 to 1,000; each variable once. Their own `request_id` must be empty. If one cannot be
+        written, none is, and the error's field begins with its place, such as `requests[3].value`.
+        """
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        requests: _abc.Iterable[Global___SetVariableRequest] | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "request_id", b"request_id", "requests", b"requests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchSetVariablesRequest: _TypeAlias = BatchSetVariablesRequest  # noqa: Y015
+
+@_typing.final
+class BatchSetVariablesResponse(_message.Message):
+    """Response of BatchSetVariables."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VARIABLES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def variables(self) -> _containers.RepeatedCompositeFieldContainer[Global___Variable]:
+        """Without values, in the order of the requests."""
+
+    def __init__(
+        self,
+        *,
+        variables: _abc.Iterable[Global___Variable] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["variables", b"variables"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchSetVariablesResponse: _TypeAlias = BatchSetVariablesResponse  # noqa: Y015
+
+@_typing.final
+class WriteHeader(_message.Message):
+    """First message of WriteVariable."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    EXPECT_VERSION_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    SOURCE_TIME_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`spaces/{space}/variables/{variable}`. Required."""
+    kind: Global___ValueKind.ValueType
+    """`VALUE_KIND_TEXT` or `VALUE_KIND_BYTES`. Required."""
+    mode: Global___WriteMode.ValueType
+    """Set or append."""
+    expect_version: _builtins.int
+    """As in SetVariableRequest; compared when all has come."""
+    note: _builtins.str
+    """As in SetVariableRequest."""
+    origin: Global___Origin.ValueType
+    """As in SetVariableRequest."""
+    request_id: _builtins.str
+    """As in SetVariableRequest; the content is sent again with it."""
+    @_builtins.property
+    def source_time(self) -> _timestamp_pb2.Timestamp:
+        """As in SetVariableRequest."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        kind: Global___ValueKind.ValueType = ...,
+        mode: Global___WriteMode.ValueType = ...,
+        expect_version: _builtins.int | None = ...,
+        note: _builtins.str = ...,
+        source_time: _timestamp_pb2.Timestamp | None = ...,
+        origin: Global___Origin.ValueType = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expect_version", b"_expect_version", "expect_version", b"expect_version", "source_time", b"source_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expect_version", b"_expect_version", "expect_version", b"expect_version", "kind", b"kind", "mode", b"mode", "name", b"name", "note", b"note", "origin", b"origin", "request_id", b"request_id", "source_time", b"source_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expect_version: _TypeAlias = _typing.Literal["expect_version"]  # noqa: Y015
+    _WhichOneofArgType__expect_version: _TypeAlias = _typing.Literal["_expect_version", b"_expect_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expect_version) -> _WhichOneofReturnType__expect_version | None: ...
+
+Global___WriteHeader: _TypeAlias = WriteHeader  # noqa: Y015
+
+@_typing.final
+class WriteEnd(_message.Message):
+    """Last message of WriteVariable: it tells a whole value from one whose sender has gone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    size_bytes: _builtins.int
+    """Bytes of all chunks together. If it is not what came, nothing is written."""
+    def __init__(
+        self,
+        *,
+        size_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WriteEnd: _TypeAlias = WriteEnd  # noqa: Y015
+
+@_typing.final
+class WriteVariableRequest(_message.Message):
+    """Message of WriteVariable."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    CHUNK_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    chunk: _builtins.bytes
+    """Bytes, or UTF-8 that may be cut anywhere; 64 to 256 KiB travel best, at most 4 MiB."""
+    @_builtins.property
+    def header(self) -> Global___WriteHeader:
+        """First, once."""
+
+    @_builtins.property
+    def end(self) -> Global___WriteEnd:
+        """Last, once."""
+
+    def __init__(
+        self,
+        *,
+        header: Global___WriteHeader | None = ...,
+        chunk: _builtins.bytes = ...,
+        end: Global___WriteEnd | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "end", b"end", "header", b"header", "part", b"part"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "end", b"end", "header", b"header", "part", b"part"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["header", "chunk", "end"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___WriteVariableRequest: _TypeAlias = WriteVariableRequest  # noqa: Y015
+
+@_typing.final
+class ReadVariableRequest(_message.Message):
+    """Request of ReadVariable."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`spaces/{space}/variables/{variable}`. Required."""
+    version: _builtins.int
+    """As in GetVariableRequest."""
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """As in GetVariableRequest."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        version: _builtins.int = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "name", b"name", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadVariableRequest: _TypeAlias = ReadVariableRequest  # noqa: Y015
+
+@_typing.final
+class ReadVariableResponse(_message.Message):
+    """Message of ReadVariable."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VARIABLE_FIELD_NUMBER: _builtins.int
+    CHUNK_FIELD_NUMBER: _builtins.int
+    chunk: _builtins.bytes
+    """Bytes; UTF-8 of a text or of JSON, which may be cut inside a character. At most 256 KiB."""
+    @_builtins.property
+    def variable(self) -> Global___Variable:
+        """First, once: without its value. All chunks are of this version; `size_bytes` is their sum."""
+
+    def __init__(
+        self,
+        *,
+        variable: Global___Variable | None = ...,
+        chunk: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "part", b"part", "variable", b"variable"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "part", b"part", "variable", b"variable"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["variable", "chunk"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___ReadVariableResponse: _TypeAlias = ReadVariableResponse  # noqa: Y015
 
 @_typing.final
 class AppendVariableRequest(_message.Message):

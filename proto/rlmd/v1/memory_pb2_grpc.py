@@ -50,6 +50,21 @@ class MemoryStub(object):
                 request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_memory__pb2.SetVariableRequest.SerializeToString,
                 response_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_memory__pb2.Variable.FromString,
                 _registered_method=True)
+        self.BatchSetVariables = channel.unary_unary(
+                '/rlmd.v1.Memory/BatchSetVariables',
+                request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_memory__pb2.BatchSetVariablesRequest.SerializeToString,
+                response_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_memory__pb2.BatchSetVariablesResponse.FromString,
+                _registered_method=True)
+        self.WriteVariable = channel.stream_unary(
+                '/rlmd.v1.Memory/WriteVariable',
+                request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_memory__pb2.WriteVariableRequest.SerializeToString,
+                response_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_memory__pb2.Variable.FromString,
+                _registered_method=True)
+        self.ReadVariable = channel.unary_stream(
+                '/rlmd.v1.Memory/ReadVariable',
+                request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_memory__pb2.ReadVariableRequest.SerializeToString,
+                response_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_memory__pb2.ReadVariableResponse.FromString,
+                _registered_method=True)
         self.AppendVariable = channel.unary_unary(
                 '/rlmd.v1.Memory/AppendVariable',
                 request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_memory__pb2.AppendVariableRequest.SerializeToString,
@@ -117,6 +132,28 @@ class MemoryServicer(object):
 
     def SetVariable(self, request, context):
         """Writes a new version; creates the variable if there is none. On disk when it returns.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchSetVariables(self, request, context):
+        """Sets up to 1,000 variables of one space, at most 16 MiB in all, in one transaction: all are written or none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WriteVariable(self, request_iterator, context):
+        """Writes a text or bytes of up to 1 GiB that comes in parts: first a header, then chunks, at last an end.
+        One new version, at the end; if the stream breaks before, nothing has changed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadVariable(self, request, context):
+        """The whole value, of any size, in parts: first the variable without its value, then chunks.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -204,6 +241,21 @@ def add_MemoryServicer_to_server(servicer, server):
                     servicer.SetVariable,
                     request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_memory__pb2.SetVariableRequest.FromString,
                     response_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_memory__pb2.Variable.SerializeToString,
+            ),
+            'BatchSetVariables': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchSetVariables,
+                    request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_memory__pb2.BatchSetVariablesRequest.FromString,
+                    response_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_memory__pb2.BatchSetVariablesResponse.SerializeToString,
+            ),
+            'WriteVariable': grpc.stream_unary_rpc_method_handler(
+                    servicer.WriteVariable,
+                    request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_memory__pb2.WriteVariableRequest.FromString,
+                    response_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_memory__pb2.Variable.SerializeToString,
+            ),
+            'ReadVariable': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadVariable,
+                    request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_memory__pb2.ReadVariableRequest.FromString,
+                    response_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_memory__pb2.ReadVariableResponse.SerializeToString,
             ),
             'AppendVariable': grpc.unary_unary_rpc_method_handler(
                     servicer.AppendVariable,
@@ -333,6 +385,87 @@ class Memory(object):
             '/rlmd.v1.Memory/SetVariable',
             rlmd_dot_proto_dot_rlmd_dot_v1_dot_memory__pb2.SetVariableRequest.SerializeToString,
             rlmd_dot_proto_dot_rlmd_dot_v1_dot_memory__pb2.Variable.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchSetVariables(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rlmd.v1.Memory/BatchSetVariables',
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_memory__pb2.BatchSetVariablesRequest.SerializeToString,
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_memory__pb2.BatchSetVariablesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WriteVariable(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/rlmd.v1.Memory/WriteVariable',
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_memory__pb2.WriteVariableRequest.SerializeToString,
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_memory__pb2.Variable.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadVariable(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/rlmd.v1.Memory/ReadVariable',
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_memory__pb2.ReadVariableRequest.SerializeToString,
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_memory__pb2.ReadVariableResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,14 @@ class MemoryStub:
     """Variables of a space in the order of their names, without values."""
     SetVariable: _grpc.UnaryUnaryMultiCallable[_memory_pb2.SetVariableRequest, _memory_pb2.Variable]
     """Writes a new version; creates the variable if there is none. On disk when it returns."""
+    BatchSetVariables: _grpc.UnaryUnaryMultiCallable[_memory_pb2.BatchSetVariablesRequest, _memory_pb2.BatchSetVariablesResponse]
+    """Sets up to 1,000 variables of one space, at most 16 MiB in all, in one transaction: all are written or none."""
+    WriteVariable: _grpc.StreamUnaryMultiCallable[_memory_pb2.WriteVariableRequest, _memory_pb2.Variable]
+    """Writes a text or bytes of up to 1 GiB that comes in parts: first a header, then chunks, at last an end.
+    One new version, at the end; if the stream breaks before, nothing has changed.
+    """
+    ReadVariable: _grpc.UnaryStreamMultiCallable[_memory_pb2.ReadVariableRequest, _memory_pb2.ReadVariableResponse]
+    """The whole value, of any size, in parts: first the variable without its value, then chunks."""
     AppendVariable: _grpc.UnaryUnaryMultiCallable[_memory_pb2.AppendVariableRequest, _memory_pb2.Variable]
     """Adds text to text, bytes to bytes, or one item to a list, as a new version; creates the variable if there
     is none. Costs what is added, not what is there.
@@ -79,6 +87,14 @@ class MemoryAsyncStub(MemoryStub):
     """Variables of a space in the order of their names, without values."""
     SetVariable: _aio.UnaryUnaryMultiCallable[_memory_pb2.SetVariableRequest, _memory_pb2.Variable]  # type: ignore[assignment]
     """Writes a new version; creates the variable if there is none. On disk when it returns."""
+    BatchSetVariables: _aio.UnaryUnaryMultiCallable[_memory_pb2.BatchSetVariablesRequest, _memory_pb2.BatchSetVariablesResponse]  # type: ignore[assignment]
+    """Sets up to 1,000 variables of one space, at most 16 MiB in all, in one transaction: all are written or none."""
+    WriteVariable: _aio.StreamUnaryMultiCallable[_memory_pb2.WriteVariableRequest, _memory_pb2.Variable]  # type: ignore[assignment]
+    """Writes a text or bytes of up to 1 GiB that comes in parts: first a header, then chunks, at last an end.
+    One new version, at the end; if the stream breaks before, nothing has changed.
+    """
+    ReadVariable: _aio.UnaryStreamMultiCallable[_memory_pb2.ReadVariableRequest, _memory_pb2.ReadVariableResponse]  # type: ignore[assignment]
+    """The whole value, of any size, in parts: first the variable without its value, then chunks."""
     AppendVariable: _aio.UnaryUnaryMultiCallable[_memory_pb2.AppendVariableRequest, _memory_pb2.Variable]  # type: ignore[assignment]
     """Adds text to text, bytes to bytes, or one item to a list, as a new version; creates the variable if there
     is none. Costs what is added, not what is there.
@@ -128,6 +144,32 @@ class MemoryServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_memory_pb2.Variable, _abc.Awaitable[_memory_pb2.Variable]]:
         """Writes a new version; creates the variable if there is none. On disk when it returns."""
+
+    @_abc_1.abstractmethod
+    def BatchSetVariables(
+        self,
+        request: _memory_pb2.BatchSetVariablesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_memory_pb2.BatchSetVariablesResponse, _abc.Awaitable[_memory_pb2.BatchSetVariablesResponse]]:
+        """Sets up to 1,000 variables of one space, at most 16 MiB in all, in one transaction: all are written or none."""
+
+    @_abc_1.abstractmethod
+    def WriteVariable(
+        self,
+        request_iterator: _MaybeAsyncIterator[_memory_pb2.WriteVariableRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_memory_pb2.Variable, _abc.Awaitable[_memory_pb2.Variable]]:
+        """Writes a text or bytes of up to 1 GiB that comes in parts: first a header, then chunks, at last an end.
+        One new version, at the end; if the stream breaks before, nothing has changed.
+        """
+
+    @_abc_1.abstractmethod
+    def ReadVariable(
+        self,
+        request: _memory_pb2.ReadVariableRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_memory_pb2.ReadVariableResponse], _abc.AsyncIterator[_memory_pb2.ReadVariableResponse]]:
+        """The whole value, of any size, in parts: first the variable without its value, then chunks."""
 
     @_abc_1.abstractmethod
     def AppendVariable(

@@ -46,6 +46,9 @@ class Method:
     request: type[Message]
     response: type[Message]
     streams: bool
+    """Whether the answer is a stream."""
+    receives: bool
+    """Whether the request is one."""
 
     @property
     def path(self) -> str:
@@ -61,6 +64,7 @@ def methods() -> list[Method]:
             method.input_type._concrete_class,
             method.output_type._concrete_class,
             method.server_streaming,
+            method.client_streaming,
         )
         for file in FILES
         for service in file.DESCRIPTOR.services_by_name.values()
@@ -97,6 +101,13 @@ class Client:
         method = METHODS[rpc]
         return await self.send(method, method.request(**fields), self.metadata)
 
+    async def write(self, *requests: Message) -> Any:
+        """Call WriteVariable with these messages."""
+        method = METHODS["WriteVariable"]
+        make: Any = self.channel.stream_unary
+        call = make(method.path, method.request.SerializeToString, method.response.FromString)
+        return await call(iter(requests), metadata=self.metadata, timeout=20)
+
     async def send(self, method: Method, request: Message, metadata: Metadata) -> Any:
         if method.streams:
             return [message async for message in self._open(method, request, metadata)]
@@ -108,8 +119,10 @@ class Client:
 
     def _open(self, method: Method, request: Message, metadata: Metadata, seconds: float = 20) -> Any:
         make: Any = self.channel.unary_stream if method.streams else self.channel.unary_unary
+        if method.receives:
+            make = self.channel.stream_unary
         call = make(method.path, method.request.SerializeToString, method.response.FromString)
-        return call(request, metadata=metadata, timeout=seconds)
+        return call(iter([request]) if method.receives else request, metadata=metadata, timeout=seconds)
 
     async def refused(self, rpc: str, /, **fields: Any) -> Refusal:
         """The refusal of a call that must fail."""

@@ -15,9 +15,17 @@ A, B = memory_pb2.Value(text="a"), memory_pb2.Value(text="b")
 OLD = "spaces/main/variables/old"
 GONE = "spaces/main/variables/gone"
 
+
+def batch(value: memory_pb2.Value) -> dict[str, Any]:
+    """Two variables."""
+    requests = [memory_pb2.SetVariableRequest(name=name, value=value) for name in (OLD, f"{OLD}/2")]
+    return {"parent": "spaces/main", "requests": requests}
+
+
 # A request, and one with other content that uses its id again.
 REQUESTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "SetVariable": ({"name": OLD, "value": A}, {"name": OLD, "value": B}),
+    "BatchSetVariables": (batch(A), batch(B)),
     "AppendVariable": ({"name": OLD, "value": A}, {"name": OLD, "value": B}),
     "DeleteVariable": ({"name": OLD}, {"name": OLD, "note": "x"}),
     "UndeleteVariable": ({"name": GONE}, {"name": GONE, "note": "x"}),
