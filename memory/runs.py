@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -95,6 +95,7 @@ class Runs:
             "time": now,
         }
         event_id = self._connection.execute(_add_event, event).scalar_one()
+        seed = secrets.randbits(48)
         run = {
             "agent_id": agent.id,
             "event_id": event_id,
@@ -104,7 +105,7 @@ class Runs:
             "state": RunState.QUEUED.value,
             "reason": "",
             "limits": json.dumps(asdict(limits)),
-            "seed": secrets.randbits(48),
+            "seed": seed,
             "attempts": 0,
             "create_time": now,
         }
@@ -113,12 +114,31 @@ class Runs:
             self._connection.execute(update(runs).where(runs.c.id == run_id).values(root_id=run_id))
         if message is not None:
             self._connection.execute(update(messages).where(messages.c.id == message).values(run_id=run_id))
-        return self.get(run_id)
+        time = from_micros(now)
+        return Run(
+            id=run_id,
+            agent=agent.name,
+            state=RunState.QUEUED,
+            reason="",
+            event=Event(
+                id=event_id, kind=kind, channel=channel, sender=sender, text=text, time=time, message=message
+            ),
+            parent=None if parent is None else parent.id,
+            root=run_id if parent is None else parent.root,
+            depth=run["depth"],
+            limits=limits,
+            seed=seed,
+            attempts=0,
+            create_time=time,
+            start_time=None,
+            end_time=None,
+        )
 
     def start(self, run: Run) -> Run:
         """Take the run out of the mailbox; counts the attempt, so that a poison event is noticed."""
-        self._connection.execute(_start, {"run": run.id, "time": to_micros(self._now)})
-        return self.get(run.id)
+        now = to_micros(self._now)
+        self._connection.execute(_start, {"run": run.id, "time": now})
+        return replace(run, state=RunState.RUNNING, attempts=run.attempts + 1, start_time=from_micros(now))
 
     def end(self, run: Run, state: RunState, *, reason: str = "", result: Any = None) -> None:
         values = {

@@ -102,7 +102,7 @@ class Engine:
         digest = digest_of("accept", json.dumps([agent, text, channel, sender]).encode(errors="replace"))
 
         def work(tx: Transaction) -> tuple[bool, Message, Run]:
-            fresh: list[int] = []
+            fresh: list[Run] = []
 
             def receive() -> bytes:
                 home = tx.agents.get(agent)
@@ -118,7 +118,7 @@ class Engine:
                     sender=sender,
                     message=message.id,
                 )
-                fresh.append(run.id)
+                fresh.append(run)
                 return json.dumps([message.id, run.id]).encode()
 
             message_id, run_id = json.loads(tx.once(request_id, digest, receive))
@@ -127,7 +127,7 @@ class Engine:
                 raise NotFound(
                     "the message is gone", field="request_id", remedy="Send it anew with another id."
                 )
-            return bool(fresh), found[message_id], tx.runs.get(run_id)
+            return bool(fresh), found[message_id], fresh[0] if fresh else tx.runs.get(run_id)
 
         fresh, message, run = await store.write(work)
         if fresh:
@@ -189,10 +189,9 @@ class Engine:
 
     async def _carry_out(self, store: Store, run_id: int) -> None:
         with contextlib.suppress(NotFound):
-            run = store.read(lambda tx: tx.runs.get(run_id))
+            run, agent = store.read(lambda tx: _with_agent(tx, run_id))
             if run.state is not RunState.QUEUED:
                 return
-            agent = store.read(lambda tx: tx.agents.get(run.agent))
             tree = Tree(run.limits.model_calls or 1, used=run.usage.model_calls)
             task = asyncio.create_task(self._run(store, agent, run, tree), name=f"run {run_id}")
             self._active[run_id] = _Active(task, tree)
@@ -202,10 +201,8 @@ class Engine:
                 self._active.pop(run_id, None)
 
     async def _run(self, store: Store, agent: Agent, run: Run, tree: Tree) -> None:
-        runner: Runner | None = None
+        runner = Runner(self._equipment, store, agent, run, tree)
         try:
-            run = await store.write(lambda tx: tx.runs.start(run))
-            runner = Runner(self._equipment, store, agent, run, tree)
             await runner.run()
             return
         except asyncio.CancelledError:
@@ -221,7 +218,7 @@ class Engine:
             ending = Ending(state=RunState.FAILED, reason=FAULT)
         # If not even that can be written, the run stands unfinished, and the next start deals with it.
         with contextlib.suppress(RlmdError):
-            await (runner.end(ending) if runner is not None else self._end(store, run, ending))
+            await runner.end(ending)
 
     async def _end(self, store: Store, run: Run, ending: Ending) -> None:
         """Record the end of a run that was not at work."""
@@ -237,3 +234,8 @@ class Engine:
         await store.write(work)
         # Who watches reads the last row in the journal.
         self.feed.push(run.id)
+
+
+def _with_agent(tx: Transaction, run_id: int) -> tuple[Run, Agent]:
+    run = tx.runs.get(run_id)
+    return run, tx.agents.get(run.agent)

@@ -80,9 +80,9 @@ class Runner:
         self._context = list(context)
         self._model = model or agent.model or equipment.settings.model or equipment.model.default
         self._deadline = time.monotonic() + (run.limits.seconds or 0)
-        self._scribe = Scribe(store, run, equipment.feed, equipment.clock)
+        self._scribe = Scribe(store, agent, run, equipment.feed, equipment.clock)
         self._host = RunHost(equipment, store, agent, run, self._scribe, self)
-        self._thinking = Thinking(equipment, store, agent, run, tree)
+        self._thinking = Thinking(equipment, store, run, tree, self._scribe)
         self._steps: list[PastStep] = []
 
     async def run(self) -> Ending:
@@ -92,9 +92,7 @@ class Runner:
             asyncio.CancelledError: it was stopped from outside; its end is then the stopper's to record.
             RlmdError: the store or the sandbox failed; the run stands unfinished.
         """
-        started = {"model": self._model, "context": self._context, "attempt": self._run.attempts}
-        self._scribe.note(EntryKind.STARTED, started, step=self._run.steps)
-        await self._scribe.commit()
+        await self._scribe.commit(self._start)
         deadline = asyncio.timeout(self._run.limits.seconds)
         try:
             async with deadline:
@@ -109,12 +107,18 @@ class Runner:
         await self.end(ending)
         return ending
 
+    def _start(self, tx: Transaction) -> tuple[None, Row]:
+        """A child was started when it was made; a root run is still in the mailbox."""
+        run = tx.runs.start(self._run) if self._run.state is RunState.QUEUED else self._run
+        data = {"model": self._model, "context": self._context, "attempt": run.attempts}
+        return None, Row(kind=EntryKind.STARTED, data=data, step=run.steps)
+
     async def end(self, ending: Ending) -> None:
         """Record the end, after all that waits: the journal's last row. No effect on a run that has ended."""
         data = {"state": ending.state.value, "reason": ending.reason, "result": ending.result}
 
         def work(tx: Transaction) -> tuple[None, Row | None]:
-            if tx.runs.get(self._run.id).state.ended:
+            if tx.runs.state(self._run.id).ended:
                 return None, None
             tx.runs.end(self._run, ending.state, reason=ending.reason, result=ending.result)
             return None, Row(kind=EntryKind.ENDED, data=data, step=self._host.step)

@@ -1,6 +1,6 @@
 """Writes a run's journal, with as few commits as the promise allows.
 
-What changes nothing outside the run (a read, a step's text) may wait for the next commit: what
+What changes nothing outside the run (a read, a step's text, what it cost) may wait for the next commit: what
 nobody has seen may be done again. An effect and its own row commit together with all that waits,
 in the order in which it happened.
 """
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from rlmd.daemon.feed import Feed
 from rlmd.memory.clock import Clock
 from rlmd.memory.journal import Journal
-from rlmd.memory.records import Entry, EntryKind, Run
+from rlmd.memory.records import Agent, Entry, EntryKind, ModelCall, Run
 from rlmd.memory.store import Store, Transaction
 
 T = TypeVar("T")
@@ -42,12 +42,13 @@ class Row:
 class Scribe:
     """The pen of one run."""
 
-    def __init__(self, store: Store, run: Run, feed: Feed, clock: Clock) -> None:
+    def __init__(self, store: Store, agent: Agent, run: Run, feed: Feed, clock: Clock) -> None:
         self._store = store
+        self._agent = agent
         self._run = run
         self._feed = feed
         self._clock = clock
-        self._waiting: list[Row] = []
+        self._waiting: list[Row | ModelCall] = []
         # Rows stand in the order in which they happened, so two commits of a run never race.
         self._turn = asyncio.Lock()
 
@@ -58,6 +59,10 @@ class Scribe:
         self._waiting.append(
             Row(kind=kind, data=data, step=step, call=call, name=name, time=self._clock.now())
         )
+
+    def charge(self, cost: ModelCall) -> None:
+        """What a model was paid; enters the ledger with the next commit."""
+        self._waiting.append(cost)
 
     async def commit(self, work: Callable[[Transaction], tuple[T, Row | None]] | None = None) -> T | None:
         """Put all that waits on disk, with `work` and the row that it gives, in one transaction.
@@ -71,7 +76,12 @@ class Scribe:
 
             def write(transaction: Transaction) -> tuple[T | None, list[Entry]]:
                 journal = transaction.journal(self._run.id)
-                entries = [earlier.write(journal) for earlier in waiting]
+                entries = []
+                for earlier in waiting:
+                    if isinstance(earlier, Row):
+                        entries.append(earlier.write(journal))
+                    else:
+                        transaction.runs.charge(self._run, self._agent.id, earlier)
                 if work is None:
                     return None, entries
                 result, row = work(transaction)

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 from rlmd.daemon.models.api import Message, OnText, Reply, Request, Usage
 from rlmd.errors import InvalidInput, ModelError
-from rlmd.memory.records import Agent, ModelCall, Run
+from rlmd.memory.records import ModelCall, Run
 from rlmd.memory.store import Store
 
 from .equipment import Equipment, Tree
-from .scribe import finish
+from .scribe import Scribe, finish
 from .tokens import tokens
 
 SUB_CALL = (
@@ -29,12 +29,12 @@ BROKEN = frozenset({"cut", "oversize"})
 class Thinking:
     """What one run asks of models."""
 
-    def __init__(self, equipment: Equipment, store: Store, agent: Agent, run: Run, tree: Tree) -> None:
+    def __init__(self, equipment: Equipment, store: Store, run: Run, tree: Tree, scribe: Scribe) -> None:
         self._equipment = equipment
         self._store = store
-        self._agent = agent
         self._run = run
         self._tree = tree
+        self._scribe = scribe
 
     async def ask(self, text: str, model: str, *, step: int, call: int) -> str:
         """One sub-model call, without a REPL.
@@ -52,6 +52,8 @@ class Thinking:
             )
         messages = [Message("system", SUB_CALL), Message("user", text)]
         reply = await self.complete(messages, model, step=step, call=call)
+        # The program may be in no hurry to look at the answer, but it is paid.
+        await self._scribe.commit()
         if not reply.text or reply.finish in BROKEN:
             what = "the model's answer broke off" if reply.text else "the model gave no text"
             raise ModelError(f"{what} ({reply.finish})", remedy="Ask again, or in another way.")
@@ -66,10 +68,10 @@ class Thinking:
         call: int = 0,
         on_text: OnText | None = None,
     ) -> Reply:
-        """Call a model, and enter what it cost.
+        """Call a model; what it cost is on disk with the scribe's next commit.
 
         Raises:
-            Exhausted: with the field `model_calls`: no call is left; otherwise the disk is full.
+            Exhausted: with the field `model_calls`: no call is left.
             ModelError: the provider failed.
         """
         request = Request(
@@ -87,12 +89,13 @@ class Thinking:
                 # The provider was at work and will bill it, but never told us how much.
                 guess = Usage(input_tokens=sum(tokens(m.text) for m in messages), estimated=True)
                 reply = Reply(text="", usage=guess, model=model, note="cancelled")
-                await finish(self._charge(reply, step=step, call=call, began=began))
+                self._charge(reply, step=step, call=call, began=began)
+                await finish(self._scribe.commit())
                 raise
-        await self._charge(reply, step=step, call=call, began=began)
+        self._charge(reply, step=step, call=call, began=began)
         return replace(reply, text=reply.text.replace("\x00", ""))
 
-    async def _charge(self, reply: Reply, *, step: int, call: int, began: float) -> None:
+    def _charge(self, reply: Reply, *, step: int, call: int, began: float) -> None:
         cost = ModelCall(
             run=self._run.id,
             step=step,
@@ -106,4 +109,4 @@ class Thinking:
             note=reply.note,
             seconds=time.monotonic() - began,
         )
-        await self._store.write(lambda tx: tx.runs.charge(self._run, self._agent.id, cost))
+        self._scribe.charge(cost)
