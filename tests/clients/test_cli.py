@@ -168,7 +168,7 @@ def test_import_can_be_repeated(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "bad.txt").write_bytes(b"\xff")
     partly = cli("memory", "import", tmp_path)
     assert partly.code == 1
-    assert "bad.txt: Not UTF-8" in partly.err
+    assert "bad.txt:1: Not UTF-8" in partly.err
     assert "1 could not be taken" in partly.out
 
 

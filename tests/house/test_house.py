@@ -95,7 +95,12 @@ def test_dependencies_point_one_way() -> None:
 
 
 def test_every_package_that_is_imported_is_declared() -> None:
-    declared = {re.split(r"[<>=]", text)[0] for text in project()["project"]["dependencies"]}
+    about = project()["project"]
+    wanted = [
+        *about["dependencies"],
+        *(one for extra in about["optional-dependencies"].values() for one in extra),
+    ]
+    declared = {re.split(r"[<>=]", text)[0] for text in wanted}
     roots = {imported.split(".")[0] for name, file in modules() for imported in imports(name, file)} - {
         "rlmd",
         *sys.stdlib_module_names,
