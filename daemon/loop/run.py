@@ -92,7 +92,6 @@ class Runner:
             asyncio.CancelledError: it was stopped from outside; its end is then the stopper's to record.
             RlmdError: the store or the sandbox failed; the run stands unfinished.
         """
-        await self._scribe.commit(self._start)
         deadline = asyncio.timeout(self._run.limits.seconds)
         try:
             async with deadline:
@@ -126,18 +125,20 @@ class Runner:
         await self._scribe.commit(work)
 
     async def _to_the_end(self) -> Ending:
-        prompt = await Prompt.open(self._equipment, self._store, self._agent, self._run, self._context)
         world = World(
             event=self._event(),
             now=self._equipment.local_now(),
             seed=self._run.seed,
             depth=self._run.limits.depth or 0,
         )
-        session = await self._equipment.sandbox.open(world, Limits())
+        # A worker takes as long to start as all that the first call of the model needs.
+        opening = asyncio.create_task(self._equipment.sandbox.open(world, Limits()))
         try:
-            return await self._loop(prompt, session)
+            await self._scribe.commit(self._start)
+            prompt = await Prompt.open(self._equipment, self._store, self._agent, self._run, self._context)
+            return await self._loop(prompt, await opening)
         finally:
-            await session.close()
+            await _close(opening)
 
     async def _loop(self, prompt: Prompt, session: Session) -> Ending:
         most = self._run.steps + (self._run.limits.steps or 1)
@@ -311,3 +312,12 @@ class Runner:
     def _below(self, model: str | None) -> str:
         """The model of a sub-call or child."""
         return model or self._agent.sub_model or self._equipment.settings.sub_model or self._model
+
+
+async def _close(opening: asyncio.Task[Session]) -> None:
+    """Close the session that was opened, if it was."""
+    if not opening.done():
+        opening.cancel()
+        await asyncio.wait([opening])
+    if not opening.cancelled() and opening.exception() is None:
+        await opening.result().close()
