@@ -122,6 +122,13 @@ def variable(message: memory_pb2.Variable) -> Variable:
     )
 
 
+def content(kind: Kind, data: bytes) -> Any:
+    """A value from all its bytes."""
+    if kind is Kind.BYTES:
+        return data
+    return _json(data.decode()) if kind is Kind.JSON else data.decode()
+
+
 def hit(message: memory_pb2.Hit) -> Hit:
     return Hit(
         name=own_name(message.name),

@@ -22,6 +22,7 @@ NAMES = {
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
     "AsyncIterator": "Iterator",
+    "anext": "next",
     "asyncio": "time",
 }
 WORDS = {

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from rlmd.clients.records import Version
+from rlmd.clients.parts import Progress
+from rlmd.clients.records import Kind, Version
+from rlmd.clients.sync import Reader
 from rlmd.clients.values import parse_json
-from rlmd.errors import InvalidInput, NotFound
+from rlmd.errors import InvalidInput
 
 from . import out
 from .base import App, F, Group, agent_option, pass_app
-from .whole import whole
+from .progress import shown
 
 
 @click.group(
@@ -68,27 +71,35 @@ def list_(app: App, prefix: str, deleted: bool, agent: str) -> None:
 def get(app: App, name: str, version: int | None, as_of: str | None, agent: str) -> None:
     """The value of a variable. JSON values are laid out; bytes are written as they are."""
     with app.client() as client:
-        found = whole(client.agent(agent).memory, name, version=version, as_of=as_of)
-    if app.json:
-        out.print_json(found)
-    elif found.version.kind == "deleted":
-        raise NotFound(
-            f"{name} was deleted at version {found.version}.",
-            field="name",
-            remedy=f"`rlmd memory undelete {name}` brings it back.",
-        )
-    elif isinstance(found.value, bytes):
-        if out.is_terminal():
+        reader = client.agent(agent).memory.open(name, version=version, as_of=as_of)
+        kind, size = reader.variable.version.kind, reader.variable.version.size
+        if app.json:
+            out.print_json(replace(reader.variable, value=reader.whole()))
+        elif kind is Kind.JSON:
+            out.say(json.dumps(reader.whole(), ensure_ascii=False, indent=2))
+        elif not out.is_terminal():
+            # In a pipe exactly what was stored, as it comes.
+            with shown(name, size) as progress:
+                _pour(reader, progress)
+        elif kind is Kind.BYTES:
             remedy = f"Send them to a file: rlmd memory get {name} > FILE"
-            raise InvalidInput(f"{len(found.value):,} bytes are nothing for a terminal.", remedy=remedy)
-        sys.stdout.buffer.write(found.value)
-    elif isinstance(found.value, str):
-        # In a pipe exactly what was stored; on a terminal the prompt should start on a new line.
-        print(out.safe(found.value) if out.is_terminal() else found.value, end="")
-        if out.is_terminal() and not found.value.endswith("\n"):
-            print()
-    else:
-        out.say(json.dumps(found.value, ensure_ascii=False, indent=2))
+            raise InvalidInput(f"{size:,} bytes are nothing for a terminal.", remedy=remedy)
+        else:
+            last = ""
+            for last in reader.parts():
+                print(out.safe(last), end="")
+            if not last.endswith("\n"):
+                print()  # The prompt should start on a new line.
+
+
+def _pour(reader: Reader, progress: Progress | None) -> None:
+    done = 0
+    for data in reader.chunks():
+        sys.stdout.buffer.write(data)
+        done += len(data)
+        if progress is not None:
+            progress(done)
+    sys.stdout.buffer.flush()
 
 
 def _value_options(function: F) -> F:
@@ -108,29 +119,54 @@ def _value_options(function: F) -> F:
     return function
 
 
-def _value(value: str | None, json_value: bool, file: Path | None, as_bytes: bool) -> Any:
-    """The value that the options mean; `-` means stdin."""
+def _write(
+    app: App,
+    name: str,
+    value: str | None,
+    json_value: bool,
+    file: Path | None,
+    as_bytes: bool,
+    agent: str,
+    *,
+    append: bool,
+    **why: Any,
+) -> None:
+    """Set or append the value that the options mean; `-` means stdin."""
     if value is not None and file is not None:
         raise click.UsageError("Give VALUE or --file, not both.")
     if json_value and as_bytes:
         raise click.UsageError("Give --json-value or --bytes, not both.")
-    if value is None or value == "-":
-        if file is None and value is None:
-            raise click.UsageError("Give a VALUE, --file, or - for stdin.")
-        raw = file.read_bytes() if file is not None else sys.stdin.buffer.read()
-        if as_bytes:
-            return raw
-        try:
-            value = raw.decode()
-        except UnicodeDecodeError as exc:
-            raise InvalidInput(
-                f"Not UTF-8 text: byte {exc.start} is 0x{raw[exc.start]:02x}.",
-                field="value",
-                remedy="Use --bytes to keep it as it is.",
-            ) from exc
-    elif as_bytes:
+    if value is None and file is None:
+        raise click.UsageError("Give a VALUE, --file, or - for stdin.")
+    given = value is not None and value != "-"
+    if given and as_bytes:
         raise click.UsageError("--bytes is for --file and stdin.")
-    return parse_json(value) if json_value else value
+    with app.client() as client:
+        memory = client.agent(agent).memory
+        if given or json_value:
+            text = value if given and value is not None else _text(file)
+            new = parse_json(text) if json_value else text
+            version = (memory.append if append else memory.set)(name, new, **why)
+        else:
+            total = file.stat().st_size if file is not None else None
+            with shown(name, total) as progress:
+                source = file or sys.stdin.buffer
+                version = memory.upload(
+                    name, source, text=not as_bytes, append=append, progress=progress, **why
+                )
+        _written(app, name, version)
+
+
+def _text(file: Path | None) -> str:
+    raw = file.read_bytes() if file is not None else sys.stdin.buffer.read()
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as exc:
+        raise InvalidInput(
+            f"Not UTF-8 text: byte {exc.start} is 0x{raw[exc.start]:02x}.",
+            field="value",
+            remedy="JSON is UTF-8.",
+        ) from exc
 
 
 @memory.command(
@@ -158,10 +194,8 @@ def set_(
     agent: str,
 ) -> None:
     """Write a new version of a variable, from VALUE, a file, or stdin."""
-    new = _value(value, json_value, file, as_bytes)
-    with app.client() as client:
-        memory = client.agent(agent).memory
-        _written(app, name, memory.set(name, new, expect=expect, note=note, source_time=source_time))
+    why = {"expect": expect, "note": note, "source_time": source_time}
+    _write(app, name, value, json_value, file, as_bytes, agent, append=False, **why)
 
 
 @memory.command(
@@ -186,10 +220,8 @@ def append(
     agent: str,
 ) -> None:
     """Add text to a text, bytes to bytes, or an item to a list; creates the variable."""
-    new = _value(value, json_value, file, as_bytes)
-    with app.client() as client:
-        memory = client.agent(agent).memory
-        _written(app, name, memory.append(name, new, expect=expect, note=note, source_time=source_time))
+    why = {"expect": expect, "note": note, "source_time": source_time}
+    _write(app, name, value, json_value, file, as_bytes, agent, append=True, **why)
 
 
 @memory.command(

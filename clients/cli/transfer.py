@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
 from rlmd.clients import importing
-from rlmd.clients.records import Kind, Origin, Variable
+from rlmd.clients.records import Kind, Variable
 from rlmd.clients.sync import Memory
-from rlmd.errors import InvalidInput, NotFound, RlmdError, TooLarge, Unavailable
+from rlmd.errors import RlmdError, Unavailable
 
 from . import out
 from .base import App, Command, agent_option, pass_app
-from .whole import whole
+from .intake import Intake
+from .progress import shown
 
 _HELP = """Take in files, folders of them, and exports of chats.
 
@@ -82,111 +79,30 @@ def import_(
         prefix=prefix,
         date_order=importing.DateOrder(date_order) if date_order else None,
     )
-    done = _Imported(dry_run=dry_run)
     with app.client() as client:
-        memory = client.agent(agent).memory
+        intake = Intake(memory=client.agent(agent).memory, dry_run=dry_run)
         try:
-            for entry in _entries(paths, options):
-                done.take(memory, entry)
+            intake.run(paths, options)
         except (KeyboardInterrupt, RlmdError):
             if not dry_run:
-                out.note(f"Stopped after {len(done.written)} written. Run it again to go on.")
+                out.note(f"Stopped after {len(intake.written)} written. Run it again to go on.")
             raise
-    done.tell(app)
-    return 1 if done.problems else 0
+    _tell(app, intake)
+    return 1 if intake.problems else 0
 
 
-@dataclass(kw_only=True)
-class _Imported:
-    """What an import has done so far."""
-
-    dry_run: bool
-    written: list[dict[str, Any]] = field(default_factory=list)
-    unchanged: int = 0
-    problems: list[importing.Problem] = field(default_factory=list)
-
-    def take(self, memory: Memory, entry: importing.Entry) -> None:
-        """Write an item, unless it stands there already."""
-        if isinstance(entry, importing.Problem):
-            self.problems.append(entry)
-            return
-        try:
-            there = _there(memory, entry.name)
-            if there is not None and _is(there, entry):
-                self.unchanged += 1
-                return
-            version = (int(there.version) if there else 0) + 1 if self.dry_run else _write_item(memory, entry)
-        except (InvalidInput, TooLarge) as exc:
-            # Of this item alone; whatever else fails would fail with the next as well.
-            self.problems.append(importing.Problem(where=entry.where, reason=str(exc)))
-            return
-        self.written.append({"name": entry.name, "version": version})
-
-    def tell(self, app: App) -> None:
-        """The summary."""
-        if app.json:
-            told = {"written": self.written, "unchanged": self.unchanged, "problems": self.problems}
-            out.print_json({"dry_run": self.dry_run, **told})
-            return
-        for problem in self.problems:
-            out.note(f"{problem.where}: {problem.reason}")
-        if self.dry_run:
-            for one in self.written:
-                out.say(f"{one['name']} v{one['version']}")
-        head = f"{len(self.written)} {'would be written' if self.dry_run else 'written'}"
-        out.say(f"{head}, {self.unchanged} unchanged, {len(self.problems)} could not be taken.")
-
-
-def _there(memory: Memory, name: str) -> Variable | None:
-    try:
-        return whole(memory, name)
-    except NotFound:
-        return None
-
-
-def _is(there: Variable, item: importing.Item) -> bool:
-    """Whether it is the same, and tells of the same time."""
-    if there.version.kind is Kind.DELETED or (item.dated and there.version.source_time != item.time):
-        return False
-    # As JSON: to Python, 1, 1.0 and True are equal.
-    return json.dumps(there.value, sort_keys=True) == json.dumps(item.value, sort_keys=True)
-
-
-def _write_item(memory: Memory, item: importing.Item) -> int:
-    return int(
-        memory.set(item.name, item.value, note="imported", source_time=item.time, origin=Origin.EXTERNAL)
-    )
-
-
-def _entries(paths: Sequence[Path], options: importing.Options) -> Iterator[importing.Entry]:
-    """What is in the files, with progress on a terminal: read only when what came before is written."""
-    reader = importing.Reader(options)
-    found = list(importing.find(paths))
-    with contextlib.ExitStack() as stack:
-        advance = _progress(stack, sum(one.size for one in found if isinstance(one, importing.Source)))
-        for one in found:
-            if isinstance(one, importing.Problem):
-                yield one
-                continue
-            advance(one.path.name, 0)
-            yield from reader.read(one)
-            advance(one.path.name, one.size)
-
-
-def _progress(stack: contextlib.ExitStack, total: int) -> Callable[[str, int], None]:
-    """Shows how many bytes of files are done; call it with a file and what of it has been read."""
-    if not sys.stderr.isatty():
-        return lambda file, size: None
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    shown = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
-    task = shown.add_task("importing", total=total)
-    return lambda file, size: shown.update(
-        task, description=escape(out.cut(out.safe(file), 30)), advance=size
-    )
+def _tell(app: App, intake: Intake) -> None:
+    if app.json:
+        told = {"written": intake.written, "unchanged": intake.unchanged, "problems": intake.problems}
+        out.print_json({"dry_run": intake.dry_run, **told})
+        return
+    for problem in intake.problems:
+        out.note(f"{problem.where}: {problem.reason}")
+    if intake.dry_run:
+        for one in intake.written:
+            out.say(f"{one['name']} v{one['version']}")
+    head = f"{len(intake.written)} {'would be written' if intake.dry_run else 'written'}"
+    out.say(f"{head}, {intake.unchanged} unchanged, {len(intake.problems)} could not be taken.")
 
 
 @click.command(
@@ -209,13 +125,10 @@ def export(app: App, target: str, prefix: str, agent: str) -> int:
         paths = dict(_paths(listed))
         for item in listed:
             try:
-                variable = whole(memory, item.name)
-                if variable.version.kind is Kind.DELETED:
-                    continue
                 if target == "-":
-                    out.print_json(variable, indent=None)
+                    out.print_json(memory.variable(item.name), indent=None)
                 else:
-                    _write(Path(target) / paths[item.name], variable)
+                    _write(Path(target) / paths[item.name], memory, item)
                 count += 1
             except Unavailable:
                 raise
@@ -252,12 +165,11 @@ def _slashes(name: str) -> Iterator[int]:
     return (position for position, character in enumerate(name) if character == "/")
 
 
-def _write(path: Path, variable: Variable) -> None:
+def _write(path: Path, memory: Memory, item: Variable) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    value = variable.value
-    if isinstance(value, bytes):
-        path.write_bytes(value)
-    elif isinstance(value, str):
-        path.write_bytes(value.encode())
-    else:
+    if item.version.kind is Kind.JSON:
+        value = memory.get(item.name)
         path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    else:
+        with shown(item.name, item.version.size) as progress:
+            memory.download(item.name, path, progress=progress)

@@ -7,8 +7,9 @@ Made from `rlmd.clients.aio` by `scripts/unasync.py`.
 from .admin import Admin
 from .agents import Agent
 from .client import Client, connect
+from .large import Reader
 from .log import Log
 from .memory import Memory
 from .runs import Run
 
-__all__ = ["Admin", "Agent", "Client", "Log", "Memory", "Run", "connect"]
+__all__ = ["Admin", "Agent", "Client", "Log", "Memory", "Reader", "Run", "connect"]

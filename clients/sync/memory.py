@@ -3,18 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from rlmd.clients import decode
+from rlmd.clients.parts import Parts, Progress, is_large, is_stream
 from rlmd.clients.records import Hit, Kind, Match, Origin, Variable, Version
 from rlmd.clients.values import check_text, from_value, to_time, to_value
-from rlmd.errors import InvalidInput, NotFound, PreconditionFailed
+from rlmd.errors import InvalidInput, NotFound, PreconditionFailed, TooLarge
 from rlmd.proto.rlmd.v1 import memory_pb2 as pb
 from rlmd.proto.rlmd.v1.memory_pb2_grpc import MemoryStub
 
 from .connection import Connection, request_id
+from .large import Reader, write
 
 When = datetime | str | None
 """A time; a text is ISO 8601, in the machine's zone if it names none."""
@@ -38,9 +42,10 @@ class Memory:
     def get(self, name: str, default: Any = None, *, version: int | None = None, as_of: When = None) -> Any:
         """The latest value, or an older one by version or time; `default` if there is no such variable.
 
+        Whatever its size, it is read as a whole; `read` and `slice` give parts.
+
         Raises:
             NotFound: there is no such version.
-            TooLarge: over 16 MiB; read it by `slice`.
         """
         try:
             variable = self.variable(name, version=version, as_of=as_of)
@@ -61,7 +66,11 @@ class Memory:
         request = pb.GetVariableRequest(
             name=self._name(name), version=version or 0, as_of=to_time(as_of, "as_of")
         )
-        return decode.variable(self._connection.call(self._stub.GetVariable, request))
+        try:
+            return decode.variable(self._connection.call(self._stub.GetVariable, request))
+        except TooLarge:
+            reader = self.open(name, version=version, as_of=as_of)
+            return replace(reader.variable, value=reader.whole())
 
     def set(
         self,
@@ -75,6 +84,9 @@ class Memory:
     ) -> Version:
         """Write a new version, which is on disk when this returns; creates the variable.
 
+        A value of up to 1 GiB may also be an open file or an iterator of texts or of bytes: then it is read
+        and sent in parts, and the version is made when all has come. Large texts and bytes are sent so too.
+
         Args:
             expect: Write only if this is the latest version (0: only if there is no such variable).
             note: Why, for the history.
@@ -84,6 +96,9 @@ class Memory:
         Raises:
             Conflict: the variable is at another version than `expect`.
         """
+        if is_stream(value) or is_large(value):
+            header = self._header(name, expect, note, source_time, origin)
+            return decode.written(write(self._connection, Parts(value, header)))
         request = pb.SetVariableRequest(
             name=self._name(name),
             value=to_value(value),
@@ -100,9 +115,14 @@ class Memory:
     ) -> Version:
         """Add text to a text, bytes to bytes, or one item to a list, as a new version; creates the variable.
 
+        As for `set`, the value may be an open file or an iterator.
+
         Raises:
             Conflict: the variable is at another version than `expect`.
         """
+        if is_stream(value) or is_large(value):
+            header = self._header(name, expect, note, source_time, None, append=True)
+            return decode.written(write(self._connection, Parts(value, header)))
         request = pb.AppendVariableRequest(
             name=self._name(name),
             value=to_value(value),
@@ -112,6 +132,96 @@ class Memory:
             request_id=request_id(),
         )
         return decode.written(self._connection.call(self._stub.AppendVariable, request))
+
+    def upload(
+        self,
+        name: str,
+        source: Path | str | BinaryIO,
+        *,
+        text: bool = True,
+        append: bool = False,
+        expect: int | None = None,
+        note: str = "",
+        source_time: When = None,
+        origin: Origin | None = None,
+        progress: Progress | None = None,
+    ) -> Version:
+        """Write a file of up to 1 GiB as a new version, or append it, without reading it as a whole.
+
+        Args:
+            source: Path of the file, or the open file.
+            text: Whether it is UTF-8 text, else bytes.
+            progress: Is told the bytes sent so far.
+
+        Raises:
+            InvalidInput: it is not UTF-8 text.
+            OSError: it cannot be read.
+        """
+        header = self._header(name, expect, note, source_time, origin, append=append)
+        file = Path(source) if isinstance(source, str) else source
+        parts = Parts(file, header, text=text, progress=progress)
+        return decode.written(write(self._connection, parts))
+
+    def open(self, name: str, *, version: int | None = None, as_of: When = None) -> Reader:
+        """A value of any size, to be read in parts, with all that is known about it.
+
+        Raises:
+            NotFound: there is no such variable, or no such version.
+        """
+        request = pb.ReadVariableRequest(
+            name=self._name(name), version=version or 0, as_of=to_time(as_of, "as_of")
+        )
+        reader = Reader(self._connection, request)
+        reader.begin()
+        return reader
+
+    def read(self, name: str, *, version: int | None = None, as_of: When = None) -> Iterator[Any]:
+        """The value in parts: texts of a text (and of JSON), bytes of bytes; at most 256 KiB each."""
+        reader = self.open(name, version=version, as_of=as_of)
+        yield from reader.parts()
+
+    def download(
+        self,
+        name: str,
+        path: Path | str,
+        *,
+        version: int | None = None,
+        as_of: When = None,
+        progress: Progress | None = None,
+    ) -> Variable:
+        """Write the value to a file; gives what is known about it. The file is there only when it is whole.
+
+        Raises:
+            NotFound: there is no such variable, or no such version.
+            OSError: it cannot be written.
+        """
+        reader = self.open(name, version=version, as_of=as_of)
+        target, done = Path(path), 0
+        partial = target.with_name(f"{target.name}.partial")
+        try:
+            with partial.open("wb") as file:
+                for data in reader.chunks():
+                    file.write(data)
+                    done += len(data)
+                    if progress is not None:
+                        progress(done)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+        return reader.variable
+
+    def set_all(self, values: Mapping[str, Any], *, note: str = "") -> list[Version]:
+        """Set up to 1,000 variables, of at most 16 MiB together: all are written, or none.
+
+        Gives their versions in the same order.
+        """
+        requests = [
+            pb.SetVariableRequest(name=self._name(name), value=to_value(value), note=check_text(note, "note"))
+            for name, value in values.items()
+        ]
+        request = pb.BatchSetVariablesRequest(parent=self._parent, requests=requests, request_id=request_id())
+        answer = self._connection.call(self._stub.BatchSetVariables, request)
+        return [decode.written(variable) for variable in answer.variables]
 
     def search(
         self, query: str, k: int = 10, prefix: str = "", *, after: When = None, before: When = None
@@ -238,6 +348,26 @@ class Memory:
     def _slice(self, name: str, start: int, end: int, version: int = 0) -> pb.ReadSliceResponse:
         request = pb.ReadSliceRequest(name=self._name(name), start=start, end=end, version=version)
         return self._connection.call(self._stub.ReadSlice, request)
+
+    def _header(
+        self,
+        name: str,
+        expect: int | None,
+        note: str,
+        source_time: When,
+        origin: Origin | None,
+        *,
+        append: bool = False,
+    ) -> pb.WriteHeader:
+        return pb.WriteHeader(
+            name=self._name(name),
+            mode=pb.WRITE_MODE_APPEND if append else pb.WRITE_MODE_SET,
+            expect_version=expect,
+            note=check_text(note, "note"),
+            source_time=to_time(source_time, "source_time"),
+            origin=decode.ORIGINS[origin] if origin else pb.ORIGIN_UNSPECIFIED,
+            request_id=request_id(),
+        )
 
     def _name(self, name: str) -> str:
         if not isinstance(name, str):
