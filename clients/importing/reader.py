@@ -13,11 +13,13 @@ from .records import Item, Options, Problem, Read, Source
 from .sessions import is_general, is_locomo, read_general, read_locomo
 from .tables import parse, read_csv, read_json, read_json_lines
 from .telegram import chats, read_telegram
-from .text import decode, first_odd
+from .text import PIECE, decode, first_odd, first_odd_in, is_marked
 from .whatsapp import is_whatsapp, read_whatsapp
 
 JSON_LINES = (".jsonl", ".ndjson")
 TABLES = (".csv", ".tsv")
+LARGE = 8 << 20
+"""Bytes from which on a text is not held in memory."""
 _FORMS: tuple[
     tuple[Callable[[Any], bool], Callable[[Mapping[str, Any], str, str, Options], Iterator[Item | Problem]]],
     ...,
@@ -51,6 +53,12 @@ def _read(source: Source, options: Options) -> Read:
     if suffix == ".pdf":
         yield from read_pdf(source, options)
         return
+    if source.size > LARGE and suffix not in (*JSON_LINES, *TABLES, ".json"):
+        with source.path.open("rb") as file:
+            head = file.read(PIECE)
+        if not is_marked(head) and not (suffix == ".txt" and is_whatsapp(decode(head))):
+            yield from _read_large(source, options)
+            return
     text = decode(source.path.read_bytes())
     if not text.strip():
         yield Problem(where=where, reason="It is empty.")
@@ -67,6 +75,15 @@ def _read(source: Source, options: Options) -> Read:
     else:
         name = file_name(options.files(), source.named)
         yield Item(name=name, value=text, where=where, time=source.time)
+
+
+def _read_large(source: Source, options: Options) -> Read:
+    """A text file that stays where it is until it is sent."""
+    if found := first_odd_in(source.path):
+        yield Problem(where=source.at(found[0]), reason=found[1])
+        return
+    name = file_name(options.files(), source.named)
+    yield Item(name=name, value=source.path, where=str(source.path), time=source.time)
 
 
 def _read_json(text: str, source: Source, options: Options) -> Read:

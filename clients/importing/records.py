@@ -61,7 +61,7 @@ class Item:
 
     name: str
     value: Any
-    """A text, or JSON data."""
+    """A text, or JSON data; the path of a file that is UTF-8, if it is too large to be held."""
     where: str
     """The file, and the place in it."""
     time: datetime | None = None

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlmd.clients.importing.names import Names, file_name, slug
+from rlmd.clients.importing.reader import LARGE
 from rlmd.memory.names import check_variable
 from tests.clients.reading import export, problems, read, taken
 
@@ -110,6 +111,21 @@ def test_two_files_of_one_name_are_both_kept(tmp_path: Path) -> None:
     assert second.name.startswith("inbox/plan-")
     twice = taken(tmp_path / "a/plan.md", tmp_path / "a/plan.md")
     assert [item.name for item in twice] == ["inbox/plan.md"] * 2
+
+
+def test_a_large_text_stays_in_its_file(tmp_path: Path) -> None:
+    line = "ä" * 4095 + "\n"  # 8191 bytes: characters are cut by every piece that is read
+    (tmp_path / "book.txt").write_text(line * (LARGE // 8191 + 2))
+    assert [(item.name, item.value) for item in taken(tmp_path / "book.txt")] == [
+        ("inbox/book.txt", tmp_path / "book.txt")
+    ]
+    with (tmp_path / "book.txt").open("r+b") as file:
+        file.seek(700 * 8191 + 1)
+        file.write(b"x")
+    assert problems(tmp_path / "book.txt") == [("book.txt:701", "Not UTF-8 text: byte 0xc3.")]
+    with (tmp_path / "cut.txt").open("wb") as file:
+        file.write(b"x\n" * LARGE + b"\xc3")
+    assert problems(tmp_path / "cut.txt") == [(f"cut.txt:{LARGE + 1}", "Not UTF-8 text: byte 0xc3.")]
 
 
 @given(st.lists(st.text(max_size=300), min_size=1, max_size=6), st.sampled_from(["", "inbox/", "p" * 300]))

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import rlmd
+from rlmd.clients.importing.reader import LARGE
 from rlmd.clients.records import Origin
 from tests.clients.conftest import COMMAND, runner
 from tests.clients.reading import export
@@ -114,3 +115,18 @@ def test_what_cannot_be_asked_for(daemon: DaemonProcess, tmp_path: Path) -> None
     assert refused.code == 1
     assert "belong to hives" in refused.err
     assert cli("memory", "import", tmp_path / "gone.txt").code == 2
+
+
+def test_a_large_text_is_sent_from_its_file(daemon: DaemonProcess, tmp_path: Path) -> None:
+    cli, file = runner(daemon), tmp_path / "book.txt"
+    text = "Zwölf Bären.\n" * (LARGE // 12)
+    file.write_text(text)
+    assert cli("memory", "import", file).out == "1 written, 0 unchanged, 0 could not be taken.\n"
+    assert cli("memory", "import", file).out == "0 written, 1 unchanged, 0 could not be taken.\n"
+    file.write_text(f"{text[:-2]}!\n")
+    assert cli("memory", "import", file, "--dry-run").out.startswith("inbox/book.txt v2\n")
+    assert cli("memory", "import", file).out == "1 written, 0 unchanged, 0 could not be taken.\n"
+    with rlmd.connect(data=daemon.data) as client:
+        memory = client.agent("main").memory
+        assert memory.size("inbox/book.txt") == len(text)
+        assert memory.slice("inbox/book.txt", len(text) - 6, len(text)) == "ären!\n"
