@@ -1,8 +1,8 @@
 """Who may call what, decided in one place before a request is read.
 
 The user comes from the bearer token and from nothing else. A method that is not in `POLICY` is refused,
-so that a new one is closed until somebody has decided. Nothing is remembered between calls, and a stream
-asks again before each message it sends: a revoked token ends at once.
+so that a new one is closed until somebody has decided. Nothing is remembered between calls, and a
+stream asks again, once a second at most, before a message goes through: a revoked token ends at once.
 """
 
 from __future__ import annotations
@@ -194,28 +194,31 @@ class Gate(grpc.aio.ServerInterceptor):
 
 
 async def _checked(messages: AsyncIterator[Any], visit: _Visit) -> AsyncIterator[Any]:
-    """The messages, as long as the visitor may go on; which is asked again now and then."""
-    checked = time.monotonic()
+    """The messages, as long as the visitor may go on."""
     async for message in messages:
-        if time.monotonic() - checked > RECHECK_SECONDS:
-            visit.user()
-            checked = time.monotonic()
+        visit.user()
         yield message
 
 
 RECHECK_SECONDS = 1.0
-"""A stream outlives the revocation of its token by so much at most."""
+"""A call outlives the revocation of its token by so much at most."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Visit:
     """One call's right to be served."""
 
     house: House
     secret: str
     method: str
+    seen: tuple[float, User] | None = None
+    """When the token was last looked up, and whose it was."""
 
     def user(self) -> User:
+        """Whose call it is, by what was true at most `RECHECK_SECONDS` ago. Raises Unauthenticated."""
+        now = time.monotonic()
+        if self.seen is not None and now - self.seen[0] <= RECHECK_SECONDS:
+            return self.seen[1]
         user = self.house.read(lambda accounts: accounts.authenticate(self.secret)) if self.secret else None
         if user is None:
             raise Unauthenticated(
@@ -223,6 +226,7 @@ class _Visit:
                 remedy="Send `authorization: Bearer <token>`; the first user's is in the data directory's"
                 " file `token`.",
             )
+        self.seen = now, user
         return user
 
 
