@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 
 from rlmd.errors import RlmdError
@@ -11,6 +12,9 @@ from rlmd.settings import Settings
 
 
 def run() -> int:
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Until the daemon handles it, Ctrl-C ends the process without a trace: nothing is open yet.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     parser = argparse.ArgumentParser(
         prog="python -m rlmd.daemon", description="Run the daemon in the foreground."
     )

@@ -3,7 +3,8 @@
     lock -> database -> model, sandbox, index -> loop -> gRPC
 
 A part is kept only when it has started; if one fails, those before it are closed and the reason is
-told in one sentence. SIGTERM and SIGINT drain: no new work, a grace for what is under way, the end.
+told in one sentence. SIGTERM, SIGINT and SIGHUP drain: no new work, a grace for what is under way, the
+end. The second of them cuts the grace short.
 """
 
 from __future__ import annotations
@@ -155,21 +156,35 @@ def main(settings: Settings) -> int:
     try:
         status = asyncio.run(_main(settings))
     except RlmdError as error:
-        print(f"rlmd: {error}", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            print(f"rlmd: {error}", file=sys.stderr)
         status = 1
     except Exception:
         log.exception("the daemon ends by a fault")
         status = 70
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        # The terminal may be gone.
+        with contextlib.suppress(OSError):
+            stream.flush()
     # The sandbox's library may abort the process while the interpreter winds down; all is closed by now.
     os._exit(status)
 
 
 async def _main(settings: Settings) -> int:
     stop = asyncio.Event()
+    serving = asyncio.create_task(serve(settings, stop=stop))
+
+    def told() -> None:
+        if stop.is_set() and not serving.cancelling():
+            # Runs stand as after a kill -9, which is safe; all parts are still closed.
+            serving.cancel()
+        stop.set()
+
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await serve(settings, stop=stop)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # Whoever started us with `nohup` wants us to outlive the terminal.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, told)
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
     return 0

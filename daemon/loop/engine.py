@@ -41,6 +41,7 @@ class _Active:
 
     task: asyncio.Task[None]
     tree: Tree
+    store: Store
     reason: str = field(default="")
     """Why it is being cancelled; empty if nobody asked."""
 
@@ -77,15 +78,23 @@ class Engine:
     async def stop(self, grace: float) -> None:
         """Take nothing new, give runs `grace` seconds to end, then stop them where they are.
 
-        What is stopped stands unfinished in the database; the next start deals with it.
+        What is stopped stands unfinished in the database; the next start deals with it. A run whose
+        model has not answered once gets no grace: it begins again and has lost nothing.
         """
         self._stopping = True
         tasks = [active.task for active in self._active.values()]
-        if tasks:
-            await asyncio.wait(tasks, timeout=grace)
-        for task in [*tasks, *self._workers.values()]:
-            task.cancel()
-        await asyncio.gather(*tasks, *self._workers.values(), return_exceptions=True)
+        for run_id, active in self._active.items():
+            with contextlib.suppress(RlmdError):
+                if active.store.read(lambda tx, id=run_id: tx.runs.get(id)).steps == 0:  # type: ignore[misc]
+                    active.task.cancel()
+        try:
+            if tasks:
+                await asyncio.wait(tasks, timeout=grace)
+        finally:
+            # Also when the grace is cut short: whatever they use is closed next.
+            for task in [*tasks, *self._workers.values()]:
+                task.cancel()
+            await asyncio.gather(*tasks, *self._workers.values(), return_exceptions=True)
 
     async def accept(
         self, store: Store, agent: str, *, text: str, channel: str, sender: str, request_id: str = ""
@@ -194,7 +203,7 @@ class Engine:
                 return
             tree = Tree(run.limits.model_calls or 1, used=run.usage.model_calls)
             task = asyncio.create_task(self._run(store, agent, run, tree), name=f"run {run_id}")
-            self._active[run_id] = _Active(task, tree)
+            self._active[run_id] = _Active(task, tree, store)
             try:
                 await asyncio.wait([task])
             finally:
