@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 NOTE = "imported"
+AT_ONCE = 8
+"""Items on their way to the daemon."""
 
 
 @dataclass(kw_only=True)
@@ -34,41 +38,80 @@ class Intake:
     """Names and versions."""
     unchanged: int = 0
     problems: list[importing.Problem] = field(default_factory=list)
+    _flying: deque[tuple[importing.Item, Future[int | None]]] = field(default_factory=deque)
+    """Items on their way, the oldest first."""
 
     def run(self, paths: Sequence[Path], options: importing.Options) -> None:
         """Take all that is in these files and folders.
 
-        A file is read when what came before it is written: one that is stopped leaves nothing half done.
+        Some items are on their way at once, because the daemon commits together what comes together. The next
+        file is read when there is room: however much it is, little of it is held in memory.
 
         Raises:
             RlmdError: whatever would fail with the next item as well, such as a full disk.
         """
         reader = importing.Reader(options)
         found = list(importing.find(paths))
-        with Bar(sum(one.size for one in found if isinstance(one, importing.Source))) as bar:
-            for one in found:
-                if isinstance(one, importing.Problem):
-                    self.problems.append(one)
-                    continue
-                bar.begin(one)
-                for entry in reader.read(one):
-                    self._take(entry, bar)
-                bar.end(one)
+        total = sum(one.size for one in found if isinstance(one, importing.Source))
+        with Bar(total) as bar, ThreadPoolExecutor(AT_ONCE) as pool:
+            try:
+                for one in found:
+                    if isinstance(one, importing.Problem):
+                        self.problems.append(one)
+                        continue
+                    bar.begin(one)
+                    for entry in reader.read(one):
+                        self._take(entry, pool, bar)
+                    bar.end(one)
+                self._settle(0)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                self._count_landed()
+                raise
 
-    def _take(self, entry: importing.Entry, bar: Bar) -> None:
+    def _take(self, entry: importing.Entry, pool: ThreadPoolExecutor, bar: Bar) -> None:
         if isinstance(entry, importing.Problem):
             self.problems.append(entry)
             return
-        try:
-            version, same = _there(self.memory, entry)
-            if same:
-                self.unchanged += 1
-                return
-            version = version + 1 if self.dry_run else _write(self.memory, entry, bar)
-        except (InvalidInput, TooLarge) as exc:
-            self.problems.append(importing.Problem(where=entry.where, reason=str(exc)))
-            return
-        self.written.append({"name": entry.name, "version": version})
+        large = isinstance(entry.value, Path)
+        # A file that was named twice is written once: the second time it is seen to be there.
+        if large or any(entry.name == item.name for item, _ in self._flying):
+            self._settle(0)
+        self._flying.append((entry, pool.submit(_bring, self.memory, entry, bar, dry_run=self.dry_run)))
+        # Nothing else beside a large one: it alone says how far the file is.
+        self._settle(0 if large else AT_ONCE)
+
+    def _settle(self, most: int) -> None:
+        """Wait until at most so many are on their way."""
+        while len(self._flying) > most:
+            item, future = self._flying[0]
+            try:
+                version = future.result()
+            except (InvalidInput, TooLarge) as exc:
+                self.problems.append(importing.Problem(where=item.where, reason=str(exc)))
+            else:
+                self._count(item, version)
+            self._flying.popleft()
+
+    def _count(self, item: importing.Item, version: int | None) -> None:
+        if version is None:
+            self.unchanged += 1
+        else:
+            self.written.append({"name": item.name, "version": version})
+
+    def _count_landed(self) -> None:
+        """After a failure: what has been written all the same."""
+        for item, future in self._flying:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self._count(item, future.result())
+
+
+def _bring(memory: Memory, item: importing.Item, bar: Bar, *, dry_run: bool) -> int | None:
+    """Write an item; its new version, or None if it was there already."""
+    version, same = _there(memory, item)
+    if same:
+        return None
+    return version + 1 if dry_run else _write(memory, item, bar)
 
 
 def _there(memory: Memory, item: importing.Item) -> tuple[int, bool]:

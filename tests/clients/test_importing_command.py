@@ -106,7 +106,7 @@ def test_progress_on_a_terminal(daemon: DaemonProcess, tmp_path: Path) -> None:
     assert b"9/9 bytes" in shown
 
 
-def test_what_cannot_be_asked_for(daemon: DaemonProcess, tmp_path: Path) -> None:
+def test_odd_requests(daemon: DaemonProcess, tmp_path: Path) -> None:
     cli = runner(daemon)
     (tmp_path / "a.txt").write_text("x")
     assert "no time zone" in cli("memory", "import", tmp_path / "a.txt", "--timezone", "Mars/Olympus").err
@@ -115,6 +115,8 @@ def test_what_cannot_be_asked_for(daemon: DaemonProcess, tmp_path: Path) -> None
     assert refused.code == 1
     assert "belong to hives" in refused.err
     assert cli("memory", "import", tmp_path / "gone.txt").code == 2
+    twice = cli("memory", "import", tmp_path / "a.txt", tmp_path / "a.txt")
+    assert twice.out == "1 written, 1 unchanged, 0 could not be taken.\n"
 
 
 def test_a_large_text_is_sent_from_its_file(daemon: DaemonProcess, tmp_path: Path) -> None:
