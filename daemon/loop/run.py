@@ -258,8 +258,10 @@ class Runner:
             ChildFailed: says which and why.
         """
         own = self._run.limits
+        # The step that asks is not over yet: a child of the last step still has one.
+        left = self._run.steps + (own.steps or 1) - self._host.step + 1
         limits = RunLimits(
-            steps=min(max_steps or own.steps or 1, own.steps or 1),
+            steps=min(max_steps or left, left),
             depth=(own.depth or 0) - 1,
             seconds=max(int(self._deadline - time.monotonic()), 1),
             model_calls=own.model_calls,
