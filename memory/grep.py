@@ -1,7 +1,8 @@
 """Regular expressions over texts that come in pieces, line by line, in bounded time.
 
 The package `regex` takes the syntax of `re`, lets go of the interpreter while it matches, and can be
-stopped: a pattern that backtracks for ever ends in an error, not in a daemon that hangs.
+stopped: a pattern that backtracks for ever ends in an error, not in a daemon that hangs. Most blocks of a
+long text are passed over without it: those that lack the characters which every match must have.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ SECONDS = 10.0
 """Most time that one piece of a text may take."""
 MAX_REPEATS = 1_000_000
 """Product of a pattern's counted repeats: nested ones are written out when it is compiled."""
+LONGEST_LINE = 1024 * 1024
+"""Characters of a line that are searched together: a longer one is searched in parts of so many."""
 SHOWN = 1_000
 """Characters of a line that are shown around a match."""
 _REPEATS = regex.compile(r"\{(\d+)(?:,(\d*))?\}")
@@ -54,21 +57,25 @@ class Pattern:
                 remedy="Escape ( ) [ ] { } . * + ? with a backslash to look for them as they stand.",
             ) from error
         self._pattern = pattern
+        self._literal = literal(pattern)
 
     def lines(self, chunks: Iterable[str]) -> Iterator[tuple[int, int, str]]:
         """Each line that matches: number from 1, character at which the match starts, text.
 
         Lines end with `\\n` or `\\r\\n`, which are not part of them.
         """
-        number, offset = 1, 0
+        number, offset, told = 1, 0, 0
         for raw in _whole_lines(chunks):
-            block, removed = _without_returns(raw)
-            counted = 0
-            for begin, end, at in self._matches(block):
-                number += block.count("\n", counted, begin)
-                counted = begin
-                yield number, offset + at + bisect_left(removed, at), _around(block, begin, end, at)
-            number += block.count("\n", counted)
+            if self._literal in raw:
+                block, removed = _without_returns(raw)
+                line, counted = number, 0
+                for begin, end, at in self._matches(block):
+                    line += block.count("\n", counted, begin)
+                    counted = begin
+                    if line != told:  # It may have matched in the part before.
+                        yield line, offset + at + bisect_left(removed, at), _around(block, begin, end, at)
+                    told = line
+            number += raw.count("\n")
             offset += len(raw)
 
     def _matches(self, block: str) -> Iterator[tuple[int, int, int]]:
@@ -105,16 +112,51 @@ class Pattern:
         return match.start() if match else -1
 
 
+def literal(pattern: str) -> str:
+    """Characters that stand in every match, in this order; none if that cannot be told at a glance."""
+    if any(character in pattern for character in "|()[]{}"):
+        return ""
+    runs, at = [""], 0
+    while at < len(pattern):
+        character = pattern[at]
+        at += 1
+        if character == "\\":
+            character = pattern[at : at + 1]
+            at += 1
+            if character.isalnum():
+                if character not in "dDwWsSbBAZ":
+                    return ""
+                runs.append("")
+            else:
+                runs[-1] += character
+        elif character in "*?":
+            runs[-1] = runs[-1][:-1]
+            runs.append("")
+        elif character in "+.^$":
+            runs.append("")
+        else:
+            runs[-1] += character
+    return max(runs, key=len)
+
+
 def _whole_lines(chunks: Iterable[str]) -> Iterator[str]:
-    """The text in blocks that end with a line, whatever the pieces; the last may be without line end."""
+    """The text in blocks that end with a line, whatever the pieces; the last may be without line end.
+
+    So may parts of a line that is too long to be searched as a whole.
+    """
     rest: list[str] = []
+    length = 0
     for chunk in chunks:
         cut = chunk.rfind("\n") + 1
-        if not cut:
-            rest.append(chunk)
-            continue
-        yield "".join([*rest, chunk[:cut]])
-        rest = [chunk[cut:]] if cut < len(chunk) else []
+        if cut:
+            yield "".join([*rest, chunk[:cut]])
+            rest, length = [], 0
+        if cut < len(chunk):
+            rest.append(chunk[cut:])
+            length += len(chunk) - cut
+        if length >= LONGEST_LINE:
+            yield "".join(rest)
+            rest, length = [], 0
     if rest:
         yield "".join(rest)
 

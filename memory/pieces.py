@@ -34,12 +34,17 @@ LEAST = 16 * 1024
 """Least bytes of a leaf that is not the last, where lines allow."""
 FAN = 64
 """Most children of a node."""
+AHEAD = 32
+"""Pieces that are fetched together where all are read."""
 _CUT_ONE_IN = 32
 """One line in so many ends a leaf."""
 _CHILD = struct.Struct(">20sQQ")
 _LEAF, _PACKED, _NODE = b"l", b"z", b"n"
 
 _get = select(pieces.c.data).where(pieces.c.user_id == bindparam("u"), pieces.c.hash == bindparam("h"))
+_several = select(pieces.c.hash, pieces.c.data).where(
+    pieces.c.user_id == bindparam("u"), pieces.c.hash.in_(bindparam("h", expanding=True))
+)
 _put = {
     "sqlite": sqlite.insert(pieces).on_conflict_do_nothing(),
     "postgresql": postgresql.insert(pieces).on_conflict_do_nothing(),
@@ -126,8 +131,19 @@ class Ropes:
         if tag != _NODE:
             yield content
             return
-        for child in _children(content):
-            yield from self.leaves(child.hash)
+        children = _children(content)
+        for start in range(0, len(children), AHEAD):
+            hashes = [child.hash for child in children[start : start + AHEAD]]
+            stored = {
+                row.hash: row.data
+                for row in self._connection.execute(_several, {"u": self._user, "h": hashes})
+            }
+            for address in hashes:
+                tag, content = _unpacked(address, stored.get(address))
+                if tag == _NODE:
+                    yield from self.leaves(address)
+                else:
+                    yield content
 
     def slice(self, root: bytes, start: int, end: int) -> bytes:
         """Characters [start, end) of a text, bytes [start, end) otherwise; cut at the content's end."""
@@ -202,13 +218,7 @@ class Ropes:
         return self._load(address)[1]
 
     def _load(self, address: bytes) -> tuple[bytes, bytes]:
-        data = self._connection.execute(_get, {"u": self._user, "h": address}).scalar()
-        if data is None:
-            raise InternalError(
-                f"piece {address.hex()} is missing from the database", remedy="Restore a backup."
-            )
-        tag, content = data[:1], data[1:]
-        return (_LEAF, _codec().decompress(content)) if tag == _PACKED else (tag, content)
+        return _unpacked(address, self._connection.execute(_get, {"u": self._user, "h": address}).scalar())
 
 
 def sweep(connection: Connection, user_id: int) -> int:
@@ -261,6 +271,14 @@ _codecs = _Codec()
 
 def _codec() -> _Codec:
     return _codecs
+
+
+def _unpacked(address: bytes, data: bytes | None) -> tuple[bytes, bytes]:
+    """Tag and content of a piece, from what is stored of it."""
+    if data is None:
+        raise InternalError(f"piece {address.hex()} is missing from the database", remedy="Restore a backup.")
+    tag, content = data[:1], data[1:]
+    return (_LEAF, _codec().decompress(content)) if tag == _PACKED else (tag, content)
 
 
 def _address(tag: bytes, content: bytes) -> bytes:

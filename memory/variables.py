@@ -25,6 +25,9 @@ from .values import MAX_BYTES, PLAIN, decode, encode, readable
 from .writing import Facts, row_of, version_of
 from .writing import Writing as Writing
 
+BLOCK = 256 * 1024
+"""Bytes of a text that a pattern is looked for in at a time."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Slice:
@@ -170,7 +173,7 @@ class Space:
         found: list[GrepMatch] = []
         for variable in self._texts(prefix):
             chunks = self.chunks(variable.name, version=variable.version.number)
-            for line, start, text in expression.lines(chunk.decode() for chunk in chunks):
+            for line, start, text in expression.lines(_decoded(chunks)):
                 if len(found) == most:
                     return found, True
                 found.append(
@@ -402,6 +405,19 @@ class Space:
 
     def _variable(self, row: Any, value: Any = None) -> Variable:
         return Variable(space=self.name, name=row.name, version=version_of(row._mapping), value=value)
+
+
+def _decoded(chunks: Iterator[bytes]) -> Iterator[str]:
+    """The text of whole leaves, several at a time: what is done once a block is done less often."""
+    gathered: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        gathered.append(chunk)
+        size += len(chunk)
+        if size >= BLOCK:
+            yield b"".join(gathered).decode()
+            gathered, size = [], 0
+    yield b"".join(gathered).decode()
 
 
 def check_kind(name: str, kind: Kind, added: Kind) -> None:

@@ -20,6 +20,8 @@ from rlmd.memory.variables import Writing
 
 MAX_GET = 32 * 1024 * 1024
 """Largest value, in bytes, that a program gets as a whole."""
+MAX_SLICE = 8 * 1024 * 1024
+"""Most characters, or bytes, of one slice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +120,7 @@ def _slice(tx: Transaction, place: Place, name: str, start: int, end: int) -> An
     space = tx.space(place.space)
     found = space.find(name)
     if found is not None and found.version.kind is Kind.JSON:
+        _check_size(found)
         value = space.get(name).value
         if not isinstance(value, list):
             raise PreconditionFailed(
@@ -125,6 +128,13 @@ def _slice(tx: Transaction, place: Place, name: str, start: int, end: int) -> An
             )
         part: Any = value[start:end]
     else:
+        length = 0 if found is None else found.version.characters or found.version.size
+        if min(end, length) - start > MAX_SLICE:
+            raise TooLarge(
+                f"{min(end, length) - start:,} are too much for one slice (most: {MAX_SLICE:,})",
+                field="end",
+                remedy="Take several slices, or use memory.grep and memory.search.",
+            )
         part = space.slice(name, start, end).value
     assert found is not None, "slice raises for a variable that is missing"
     return Answer(value=part, kept=_reference(found), origin=found.version.origin)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rlmd.errors import DeadlineExceeded, InvalidInput
 from rlmd.memory import grep
-from rlmd.memory.grep import Pattern
+from rlmd.memory.grep import Pattern, literal
 
 from .host import Home, writing
 
@@ -103,3 +103,49 @@ def test_a_pattern_too_large_to_compile_is_refused(pattern: str) -> None:
 def test_an_odd_pattern_is_refused(pattern: str) -> None:
     with pytest.raises(InvalidInput, match="pattern"):
         list(Pattern(pattern).lines(["a line\n"]))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "required"),
+    [
+        ("needle", "needle"),
+        (r"\bnee\.dle\b", "nee.dle"),
+        (r"a+bc?d*e", "a"),
+        (r"colou?r", "colo"),
+        (r"ab*?cd", "cd"),
+        (r"^Dear \w+,$", "Dear "),
+        (r"a|b", ""),
+        (r"(?i)needle", ""),
+        (r"x{2}", ""),
+        (r"[ab]c", ""),
+        (r"\x41b", ""),
+        (r"\p", ""),
+        ("", ""),
+    ],
+)
+def test_what_every_match_must_have(pattern: str, required: str) -> None:
+    assert literal(pattern) == required
+
+
+PIECES = st.sampled_from([*"ab.", r"\w", r"\.", "+", "*", "?", "+?", r"\b", "^", "$", "\u00e9"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(parts=st.lists(PIECES, max_size=8), text=st.text(alphabet="ab.\u00e9 \n", max_size=60))
+def test_passing_over_blocks_loses_no_match(parts: list[str], text: str) -> None:
+    pattern = "".join(parts)
+    try:
+        expression = Pattern(pattern)
+    except InvalidInput:
+        return
+    quick = [line for line, _, _ in expression.lines([text])]
+    expression._literal = ""
+    assert quick == [line for line, _, _ in expression.lines([text])]
+
+
+def test_line_of_any_length_is_searched_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grep, "LONGEST_LINE", 50)
+    line = "x" * 95 + "needle" + "y" * 300 + "needle" + "z" * 99
+    chunks = [line[at : at + 20] for at in range(0, len(line), 20)]
+    found = list(Pattern("needle").lines(["first\n", *chunks, "\nlast needle\n"]))
+    assert [number for number, _, _ in found] == [2, 3]
