@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 WORKERS ?= 2
 ARGS ?=
 
-.PHONY: help chat test check lint types fresh generate wheel clean
+.PHONY: help chat test bench check lint types fresh generate wheel clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -19,6 +19,13 @@ chat: $(VENV)/installed ## Talk with an agent; RLMD_DATA names the data director
 
 test: check ## All checks, then the whole suite
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+bench: $(VENV)/installed-dev ## Measure, in a few minutes; benchmarks/README.md has more
+	@$(BIN)/python -m benchmarks.loop --rounds 10
+	@$(BIN)/python -m benchmarks.memory --seconds 3
+	@$(BIN)/python -m benchmarks.start --variables 10000
+	@$(BIN)/python -m benchmarks.prompt --memories 10 1000 10000
+	@$(BIN)/python -m benchmarks.search --passages 10000 --adds 500
 
 check: lint types fresh ## Format, lint, types and generated code, without the tests
 

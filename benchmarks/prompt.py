@@ -39,14 +39,19 @@ def main() -> None:
                 daemon.start()
                 sizes.append(_size(daemon, url, 2, "set"))
                 report("prompt.by_memories", sizes[-1:], "tokens", memories=memories)
-            # Ten memories leave room in the card; from there on it is flat.
-            growth = (sizes[-1] / sizes[len(sizes) // 2] - 1) * 100
-            report("prompt.growth_by_memories", [growth], "%", most=5)
+            report("prompt.growth_by_memories", [_growth(sizes)], "%", most=5)
             sizes = []
             for steps in given.steps:
                 sizes.append(_size(daemon, url, steps, "long"))
                 report("prompt.by_steps", sizes[-1:], "tokens", steps=steps)
-            report("prompt.growth_by_steps", [(sizes[-1] / sizes[-2] - 1) * 100], "%", most=5)
+            report("prompt.growth_by_steps", [_growth(sizes)], "%", most=5)
+            # From where the budget is full, for which three steps may be too few.
+            report("prompt.growth_by_later_steps", [_growth(sizes[1:])], "%", most=5)
+
+
+def _growth(sizes: list[int]) -> float:
+    """From the first to the last, in percent."""
+    return (sizes[-1] / sizes[0] - 1) * 100
 
 
 def _size(daemon: DaemonProcess, url: str, steps: int, program: str) -> int:
