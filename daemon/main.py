@@ -63,7 +63,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event) -> None:
         stack.callback(index.close)
         model = choose(api_key=settings.openai_api_key or None, base_url=settings.openai_base_url or None)
         stack.push_async_callback(model.close)
-        sandbox = await stack.enter_async_context(Sandbox())
+        sandbox = await stack.enter_async_context(Sandbox(folder=settings.data / "sandbox"))
         log.info("sandbox workers run %s bubblewrap", "under" if sandbox.confined else "without")
         equipment = Equipment(
             clock=clock,
@@ -119,7 +119,7 @@ def _first_user(house: House, settings: Settings) -> None:
     secret = house.write(make).result()
     if secret is None and not settings.token_file.exists():
         # The file was lost, or the first start was cut off between the database and the file.
-        owner = house.read(lambda accounts: accounts.users(most=1))[0]
+        owner = house.read(lambda accounts: accounts.first_administrator())
         secret = house.write(
             lambda accounts: accounts.create_token(owner, "the token file was missing")
         ).result()[1]

@@ -57,6 +57,11 @@ class Accounts:
         statement = select(users).where(users.c.name > after).order_by(users.c.name).limit(most)
         return [_user(row) for row in self.connection.execute(statement)]
 
+    def first_administrator(self) -> User:
+        """Whoever was made at the first start."""
+        statement = select(users).where(users.c.administrator.is_(True)).order_by(users.c.id).limit(1)
+        return _user(self.connection.execute(statement).one())
+
     def create_token(
         self, user: User, label: str, *, expire_time: datetime | None = None
     ) -> tuple[Token, str]:

@@ -21,6 +21,11 @@ from .tables import journal
 
 _add = insert(journal)
 _length = select(func.max(journal.c.seq)).where(journal.c.run_id == bindparam("run"))
+_of_step = (
+    select(journal)
+    .where(journal.c.run_id == bindparam("run"), journal.c.step == bindparam("step"))
+    .order_by(journal.c.seq)
+)
 _after = (
     select(journal)
     .where(journal.c.run_id == bindparam("run"), journal.c.seq > bindparam("after"))
@@ -78,6 +83,11 @@ class Journal:
         """Rows after a place, in order."""
         given = {"run": self._run, "after": after, "most": most or 1 << 62}
         return [self._entry(row) for row in self._connection.execute(_after, given)]
+
+    def of_step(self, step: int) -> list[Entry]:
+        """Rows of one step, in order."""
+        rows = self._connection.execute(_of_step, {"run": self._run, "step": step})
+        return [self._entry(row) for row in rows]
 
     def _entry(self, row: Any) -> Entry:
         return Entry(

@@ -159,7 +159,7 @@ def _between(tx: Transaction, place: Place, a: str, b: str) -> Answer:
 
 
 def _step(tx: Transaction, place: Place, n: int) -> Answer:
-    rows = [entry for entry in tx.journal(place.run).entries() if entry.step == n]
+    rows = tx.journal(place.run).of_step(n)
     written = [entry.data["reply"] for entry in rows if entry.kind.value == "step"]
     shown = [entry.data["full"] for entry in rows if entry.kind.value == "observation"]
     if not written:

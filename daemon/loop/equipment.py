@@ -62,14 +62,18 @@ class Equipment:
         return self.clock.now().astimezone(self.zone)
 
     def limits(self, wanted: RunLimits) -> RunLimits:
-        """Limits of a root run: what the agent asks for, and the daemon's defaults for the rest."""
+        """Limits of a root run: what the agent asks for, and never more than the daemon allows."""
         own = self.settings
         return RunLimits(
-            steps=own.max_steps if wanted.steps is None else wanted.steps,
-            depth=own.max_depth if wanted.depth is None else wanted.depth,
-            seconds=own.max_run_seconds if wanted.seconds is None else wanted.seconds,
-            model_calls=own.max_model_calls if wanted.model_calls is None else wanted.model_calls,
+            steps=_least(wanted.steps, own.max_steps),
+            depth=_least(wanted.depth, own.max_depth),
+            seconds=_least(wanted.seconds, own.max_run_seconds),
+            model_calls=_least(wanted.model_calls, own.max_model_calls),
         )
+
+
+def _least(wanted: int | None, most: int) -> int:
+    return most if wanted is None else min(wanted, most)
 
 
 class Tree:

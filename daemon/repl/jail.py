@@ -25,13 +25,15 @@ _PROBE_SECONDS = 10.0
 class Jail:
     """The program that starts a worker inside. `close` it when the last worker has ended."""
 
-    def __init__(self) -> None:
-        self._folder: Path | None = None
+    def __init__(self, folder: Path | None = None) -> None:
+        """`folder` is where the program is kept; without one, in a temporary folder."""
+        self._temporary = folder is None
+        self._folder = folder
         self.program = self._made()
         """To be run in place of the interpreter's binary; None if there is no second wall."""
 
     def close(self) -> None:
-        if self._folder is not None:
+        if self._temporary and self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
@@ -39,7 +41,9 @@ class Jail:
         wall, binary = shutil.which("bwrap"), _interpreter()
         if wall is None or binary is None:
             return None
-        self._folder = Path(tempfile.mkdtemp(prefix="rlmd-jail-"))
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="rlmd-jail-"))
+        self._folder.mkdir(mode=0o700, exist_ok=True)
         program = self._folder / "worker"
         program.write_text(f'#!/bin/sh\nexec {shlex.join(_command(wall, binary))} "$@"\n', encoding="utf-8")
         program.chmod(0o700)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -37,10 +38,16 @@ class Sandbox:
     """A pool of workers, to be entered once."""
 
     def __init__(
-        self, *, max_processes: int = 512, turn_seconds: float = 600.0, checkout_seconds: float = 60.0
+        self,
+        *,
+        folder: Path | None = None,
+        max_processes: int = 512,
+        turn_seconds: float = 600.0,
+        checkout_seconds: float = 60.0,
     ) -> None:
         """
         Args:
+            folder: Where the program that locks workers in is kept; None for a temporary one.
             max_processes: Workers that may live at once: one for each run that has begun, about 1 MB each.
             turn_seconds: A worker that computes longer than this without a word is killed, whatever the
                 limits of its session; these must be lower.
@@ -48,7 +55,7 @@ class Sandbox:
         """
         self._turn_seconds = turn_seconds
         self._max_processes = max_processes
-        self._jail = Jail()
+        self._jail = Jail(folder)
         self._pool = AsyncMonty(
             binary_path=self._jail.program,
             min_processes=1,

@@ -78,7 +78,7 @@ Global___Agent: _TypeAlias = Agent  # noqa: Y015
 
 @_typing.final
 class RunLimits(_message.Message):
-    """What one run may use. 0 means the daemon's default."""
+    """What one run may use. 0 means what the daemon allows; more than that is cut to it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

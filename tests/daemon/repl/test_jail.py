@@ -25,6 +25,13 @@ def test_a_bubblewrap_that_does_not_work_is_not_used(monkeypatch: pytest.MonkeyP
     assert Jail().program is None
 
 
+def test_it_keeps_to_its_folder(tmp_path: Path) -> None:
+    for _ in range(2):
+        jail = Jail(tmp_path / "sandbox")
+        jail.close()
+    assert jail.program is None or jail.program.parent == tmp_path / "sandbox"
+
+
 def test_inside_there_are_no_files_of_ours_and_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RLMD_TEST_SECRET", "honey")
     jail = Jail()
