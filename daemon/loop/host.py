@@ -253,9 +253,10 @@ class RunHost:
         return answer.value
 
     async def _reply(self, call: Call, value: Any) -> None:
-        text = calls.as_text(value)
+        text = "" if value is None else calls.as_text(value)
         if not text.strip():
-            raise InvalidInput("the text is empty", field="reply", remedy="Give it something to say.")
+            what = "there is no text in None" if value is None else "the text is empty"
+            raise InvalidInput(what, field="reply", remedy="Give it something to say.")
         if len(text) > MAX_TEXT:
             raise InvalidInput(
                 f"{len(text):,} characters are more than {MAX_TEXT:,}",

@@ -8,8 +8,10 @@ step that is refused wrongly costs more than a mistake that is found a moment la
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import builtins
+import dataclasses
 import json
 import re
 from typing import Any
@@ -25,8 +27,9 @@ from pydantic_monty import (
 
 from . import stubs
 from .lint import Finding
+from .records import RECORDS
 from .source import LAST, Source
-from .surface import MODULES, READY, members
+from .surface import BY_NAME, MODULES, READY, members, of_module, signatures
 
 CHECKS_PER_SESSION = 200
 """The checker remembers every check; after so many its session is replaced."""
@@ -41,6 +44,7 @@ _RULES = frozenset(
     }
 )  # fmt: skip
 _COROUTINE = "CoroutineType"
+_FIELDS = {record.__name__: [field.name for field in dataclasses.fields(record)] for record in RECORDS}
 _QUOTED = re.compile(r"`([^`]*)`")
 
 
@@ -137,13 +141,34 @@ def _body(source: Source) -> str:
 def _finding(diagnosis: dict[str, Any], source: Source, known: frozenset[str]) -> Finding | None:
     rule, message = str(diagnosis["name"]), str(diagnosis["message"])
     line = max(0, int(diagnosis["location"]["row"]) - 1)
+    if _COROUTINE in message and message.startswith("`def "):
+        return Finding(line=line, cause=_plain(message), way="Call it, and await the call: await llm(...).")
     if _COROUTINE in message:
         return Finding(
             line=line, cause=_plain(message), way="Put `await` in front of the call that gives this value."
         )
+    if rule == "invalid-await" and line in _plain_awaits(source):
+        return None
     if rule not in _RULES or not _certain(rule, message, source, known):
         return None
-    return Finding(line=line, cause=_plain(message), way="")
+    return Finding(line=line, cause=_plain(message), way=_way(rule, message))
+
+
+def _way(rule: str, message: str) -> str:
+    """How it is meant to be done, for mistakes about what is offered; otherwise empty."""
+    quoted = _QUOTED.findall(message)
+    last = quoted[-1] if quoted else ""
+    if rule in ("unknown-argument", "missing-argument", "too-many-positional-arguments"):
+        found = signatures(last)
+        return f"It is {found}." if found else ""
+    if rule == "unresolved-reference" and (names := of_module(last)):
+        return f"Write {' or '.join(names)}."
+    if rule == "unresolved-attribute":
+        if quoted[0] in MODULES:
+            return f"{quoted[0]} has {', '.join(members(quoted[0]))}."
+        if quoted[0] in _FIELDS:
+            return f"A {quoted[0]} has {' '.join(f'.{name}' for name in _FIELDS[quoted[0]])}."
+    return ""
 
 
 def _certain(rule: str, message: str, source: Source, known: frozenset[str]) -> bool:
@@ -161,6 +186,18 @@ def _certain(rule: str, message: str, source: Source, known: frozenset[str]) -> 
         # A union may be narrower when it runs than the checker can tell.
         return not any("|" in text or "Unknown" in text for text in quoted)
     return True
+
+
+def _plain_awaits(source: Source) -> set[int]:
+    """Lines on which a call that gives its value at once is awaited directly: needless, but it runs."""
+    nodes = ast.walk(source.tree) if source.tree is not None else ()
+    awaits = [node.value for node in nodes if isinstance(node, ast.Await)]
+    calls = [node for node in awaits if isinstance(node, ast.Call)]
+    return {
+        node.lineno
+        for node in calls
+        if (offer := BY_NAME.get(ast.unparse(node.func))) is not None and not offer.waits
+    }
 
 
 def _plain(message: str) -> str:

@@ -139,6 +139,7 @@ class Drive:
             else:
                 takes_bytes = offer.takes_bytes and name == "value"
                 bound.arguments[name] = outward(value, name, pending=pending, takes_bytes=takes_bytes)
+        offer.check(bound.arguments)
         return bound.args, bound.kwargs, default
 
     async def _system(self, snapshot: AsyncFunctionSnapshot) -> AsyncSnapshot:

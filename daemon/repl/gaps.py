@@ -12,6 +12,7 @@ from types import MappingProxyType
 _GATHER = "asyncio has only gather, sleep and run: start the calls in one await asyncio.gather(...)."
 _DICT = "Build the dict yourself: {'name': x.name, ...}."
 _NO_TYPE = "Leave the annotation out."
+_RECORD = "Write a plain @dataclass without bases, or use dicts."
 _PLAIN = "Write it as a plain function."
 _DATES = "Use datetime.fromisoformat, timedelta and the fields .year .month .day .hour."
 
@@ -59,16 +60,73 @@ MISSING_NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "sys": dict.fromkeys(("exit", "stdin", "getsizeof", "modules"), "Use done(value) to end the run."),
         "os": dict.fromkeys(("system", "popen", "getpid", "cpu_count"), "There is no operating system here."),
         "typing": dict.fromkeys(
-            ("cast", "NamedTuple", "TypedDict", "NewType", "overload", "runtime_checkable", "AnyStr",
+            ("cast", "NewType", "overload", "runtime_checkable", "AnyStr",
              "Awaitable", "Coroutine", "TypeAlias", "DefaultDict", "Deque", "OrderedDict", "Counter",
              "Pattern", "Match", "AsyncIterator", "NotRequired", "Required", "final"),
             _NO_TYPE,
-        ),
+        )
+        | {"NamedTuple": _RECORD, "TypedDict": _RECORD},
     }
 )  # fmt: skip
 """Members that a module lacks, by module."""
 
 _NO_WARNING = "Use Exception or ValueError."
+
+_NO_OTHERS = (
+    "Other people, channels and devices cannot be reached in this version: reply(text) answers who woke you. "
+    "Say what you could not do."
+)
+_NO_LATER = (
+    "Nothing can wake you later in this version. Say so with reply, and keep the wish: "
+    "memory.append('reminders', {'due': ..., 'what': ...})."
+)
+_NO_HIVE = (
+    "Nothing is shared with others in this version: keep it in your own memory, "
+    "such as memory.set('team/plan', ...)."
+)
+
+NOT_OFFERED: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("channels", "people", "devices", "bots", "tools", "tell", "ask", "send", "notify"), _NO_OTHERS
+        ),
+        **dict.fromkeys(("schedule", "scheduler", "remind", "timer", "cron"), _NO_LATER),
+        **dict.fromkeys(("hive", "hives"), _NO_HIVE),
+    }
+)
+"""Modules and functions of agents elsewhere that models take for granted, and what to do without."""
+
+_NO_NETWORK = "There is no network here: work with what is in memory, the log and the event."
+_NO_FILES = (
+    "There are no files here: keep data with memory.set(name, value) and read it with memory.get(name)."
+)
+_NO_THREADS = "Start calls at once with await asyncio.gather(*calls)."
+_NO_TABLES = "Use lists, dicts, collections and statistics."
+
+MISSING_MODULES: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("requests", "httpx", "aiohttp", "urllib", "http", "socket", "ssl", "smtplib"), _NO_NETWORK
+        ),
+        **dict.fromkeys(("shutil", "glob", "tempfile", "sqlite3", "pickle", "shelve", "zipfile"), _NO_FILES),
+        **dict.fromkeys(("threading", "multiprocessing", "concurrent", "subprocess", "queue"), _NO_THREADS),
+        **dict.fromkeys(("numpy", "pandas", "polars", "scipy"), _NO_TABLES),
+        "enum": "Use plain texts or numbers as constants.",
+        "abc": "Leave it out: there is no inheritance.",
+        "logging": "Use print: it is shown to you.",
+        "warnings": "Leave it out.",
+        "traceback": "print(f'{type(error).__name__}: {error}') shows an error.",
+        "contextlib": "Use try, except and finally.",
+        "calendar": "Count with datetime.date and timedelta.",
+        "zoneinfo": "event.time is in the owner's zone already; datetime.timezone has fixed offsets.",
+        "dateutil": "Use datetime.fromisoformat and strptime.",
+        "secrets": "Use random.",
+        "rlmd": "Nothing is to be imported: memory, log, reply, done and llm are there.",
+        "llm": "It is there already: await llm(...).",
+        "rlm": "It is there already: await rlm(...).",
+    }
+)
+"""Modules that models import and that do not exist, each with what to do instead."""
 
 MISSING_BUILTINS: Mapping[str, str] = MappingProxyType(
     {

@@ -14,7 +14,14 @@ from dataclasses import dataclass
 
 from . import hints, prelude
 from .api import Fault
-from .gaps import BUILTIN_TYPES, METHODS, MISSING_BUILTINS, MISSING_NAMES
+from .gaps import (
+    BUILTIN_TYPES,
+    METHODS,
+    MISSING_BUILTINS,
+    MISSING_MODULES,
+    MISSING_NAMES,
+    NOT_OFFERED,
+)
 from .source import Source
 from .surface import MODULES
 
@@ -95,33 +102,41 @@ class _Visitor(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Yield(self, node: ast.Yield) -> None:
-        self._report(node, "yield", "Build a list and return it.")
+        self._report(node, "yield does not exist here", "Build a list and return it.")
         self.generic_visit(node)
 
     def visit_YieldFrom(self, node: ast.YieldFrom) -> None:
-        self._report(node, "yield from", "Build a list and return it.")
+        self._report(node, "yield from does not exist here", "Build a list and return it.")
         self.generic_visit(node)
 
     def visit_Delete(self, node: ast.Delete) -> None:
-        self._report(node, "del", "Use d.pop(key) or items.pop(index), or set the name to None.")
+        self._report(
+            node, "del does not exist here", "Use d.pop(key) or items.pop(index), or set the name to None."
+        )
 
     def visit_AsyncWith(self, node: ast.AsyncWith) -> None:
-        self._report(node, "async with", "Call what it wraps directly and await that.")
+        self._report(node, "async with does not exist here", "Call what it wraps directly and await that.")
         self.generic_visit(node)
 
     def visit_AsyncFor(self, node: ast.AsyncFor) -> None:
-        self._report(node, "async for", "Await the calls with asyncio.gather and loop over the list.")
+        self._report(
+            node,
+            "async for does not exist here",
+            "Await the calls with asyncio.gather and loop over the list.",
+        )
         self.generic_visit(node)
 
     def visit_comprehension(self, node: ast.comprehension) -> None:
         if node.is_async:
             self._report(
-                node.iter, "async for", "Await the calls with asyncio.gather and loop over the list."
+                node.iter,
+                "async for does not exist here",
+                "Await the calls with asyncio.gather and loop over the list.",
             )
         self.generic_visit(node)
 
     def visit_TryStar(self, node: ast.TryStar) -> None:
-        self._report(node, "except*", "Use except.")
+        self._report(node, "except* does not exist here", "Use except.")
         self.generic_visit(node)
 
     def visit_Import(self, node: ast.Import) -> None:
@@ -143,7 +158,9 @@ class _Visitor(ast.NodeVisitor):
     def visit_Name(self, node: ast.Name) -> None:
         if not isinstance(node.ctx, ast.Load) or node.id in self._bound or self._guarded:
             return
-        if node.id in MISSING_BUILTINS:
+        if node.id in NOT_OFFERED:
+            self._report(node, f"{node.id} does not exist here", NOT_OFFERED[node.id])
+        elif node.id in MISSING_BUILTINS:
             self._report(node, f"{node.id} does not exist here", MISSING_BUILTINS[node.id])
         elif node.id == "rlm" and self._depth <= 0:
             self._report(
@@ -158,6 +175,18 @@ class _Visitor(ast.NodeVisitor):
             self._member(node, self._dotted(base), node.attr)
         if node.attr in METHODS and node.attr not in self._functions and not self._guarded:
             self._report(node, f".{node.attr} does not exist here", METHODS[node.attr])
+        self.generic_visit(node)
+
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        base, key = node.value, node.slice
+        plain = isinstance(base, ast.Name) and base.id in ("event", "memory") and base.id not in self._bound
+        if plain and not self._guarded and isinstance(key, ast.Constant) and isinstance(key.value, str):
+            assert isinstance(base, ast.Name)
+            if base.id == "event":
+                way = f"Write event.{key.value}: events, hits and messages have attributes."
+            else:
+                way = "Use memory.get(name) and memory.set(name, value)."
+            self._report(node, f"{base.id}[{key.value!r}] does not work here", way)
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
@@ -188,8 +217,10 @@ class _Visitor(ast.NodeVisitor):
     def _module(self, node: ast.stmt, name: str) -> None:
         if name in _MODULES or self._guarded:
             return
+        first = name.partition(".")[0]
+        way = NOT_OFFERED.get(first) or MISSING_MODULES.get(first)
         there = " ".join(sorted(_MODULES - {"__future__", "os.path"}))
-        self._report(node, f"there is no module {name}", f"These modules exist: {there}.")
+        self._report(node, f"there is no module {name}", way or f"These modules exist: {there}.")
 
     def _member(self, node: ast.stmt | ast.expr, module: str, name: str) -> None:
         if self._guarded or name not in MISSING_NAMES.get(module, {}):

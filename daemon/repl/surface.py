@@ -42,6 +42,32 @@ class Offer:
         assert isinstance(function, ast.FunctionDef)
         return inspect.Signature(_parameters(function.args))
 
+    @cached_property
+    def _kinds(self) -> Mapping[str, frozenset[str]]:
+        """What parameters may be, in words; those that may be anything are left out."""
+        function = ast.parse(f"def offer{self.typed}: ...").body[0]
+        assert isinstance(function, ast.FunctionDef)
+        args = function.args
+        named = {a.arg: ast.unparse(a.annotation) for a in (*args.args, *args.kwonlyargs) if a.annotation}
+        kinds = {name: frozenset(_KINDS[part] for part in text.split(" | ")) for name, text in named.items()}
+        return {name: kind for name, kind in kinds.items() if "anything" not in kind}
+
+    def check(self, arguments: Mapping[str, Any]) -> None:
+        """Refuse arguments, already JSON, of a type that the function does not take.
+
+        Raises:
+            TypeError: names the argument, what it is and what it must be.
+        """
+        for name, value in arguments.items():
+            allowed = self._kinds.get(name)
+            kind = _JSON_KINDS.get(type(value), "")
+            if allowed and kind not in allowed:
+                wanted = " or ".join(sorted(allowed, reverse=True))
+                given = f"{type(value).__name__} {str(value)[:40]!r}" if value is not None else "None"
+                raise TypeError(
+                    f"{self.name}(): {name} must be {wanted}, not {given}. It is {self.name}{self.shown}"
+                )
+
     @property
     def shown(self) -> str:
         """The parameters as the prompt shows them: no types, no aliases."""
@@ -93,6 +119,19 @@ def _parameters(args: ast.arguments) -> list[inspect.Parameter]:
         found.append(kinds(arg.arg, kinds.KEYWORD_ONLY, default=value))
     return found
 
+
+_JSON_KINDS: Mapping[type, str] = MappingProxyType({str: "text", int: "a whole number", type(None): "None"})
+_KINDS: Mapping[str, str] = MappingProxyType(
+    {
+        "str": "text",
+        "datetime": "text",
+        "date": "text",
+        "int": "a whole number",
+        "None": "None",
+        "Any": "anything",
+    }
+)
+"""What the types in `Offer.typed` are once a value has crossed, in words for the program's error."""
 
 _LIMIT = MappingProxyType({"limit": "k"})
 _WHEN = "str | datetime | date | None"
@@ -199,3 +238,14 @@ def offered(depth: int) -> tuple[Offer, ...]:
 def members(module: str) -> list[str]:
     """The names in a module."""
     return [offer.name.rpartition(".")[2] for offer in OFFERS if offer.module == module]
+
+
+def of_module(name: str) -> tuple[str, ...]:
+    """Dotted names of the functions that end in `.name`: `memory.search` and `log.search` for `search`."""
+    return tuple(offer.name for offer in OFFERS if offer.module and offer.name.endswith(f".{name}"))
+
+
+def signatures(name: str) -> str:
+    """How the functions of this last name are called, for a hint; empty if there is none."""
+    found = [offer for offer in OFFERS if offer.name == name or offer.name.endswith(f".{name}")]
+    return " or ".join(f"{'await ' if offer.waits else ''}{offer.name}{offer.shown}" for offer in found)
