@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rlmd.errors import PreconditionFailed
+from rlmd.errors import Exhausted, PreconditionFailed
 
 
 class DataLock:
@@ -32,6 +32,7 @@ class DataLock:
         Raises:
             PreconditionFailed: another daemon holds it (the reason names its pid), or the directory
                 is not ours.
+            Exhausted: the disk is full.
         """
         private_folder(self.path.parent)
         file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -50,17 +51,32 @@ class DataLock:
             raise
         os.fchmod(file, 0o600)
         self._file = file
-        self.announce(())
+        try:
+            self.announce(())
+        except BaseException:
+            self.release()
+            raise
 
     def announce(self, addresses: Sequence[str]) -> None:
-        """Write down where this daemon listens."""
+        """Write down where this daemon listens.
+
+        Raises:
+            Exhausted: the disk is full.
+        """
         if self._file is None:
             raise RuntimeError("the lock is not held")
         content = {"pid": os.getpid(), "version": self._version, "addresses": list(addresses)}
         # One write, then the cut: a reader in between sees the new text and at worst a tail of spaces.
         data = json.dumps(content).encode()
         size = os.fstat(self._file).st_size
-        os.pwrite(self._file, data.ljust(size), 0)
+        try:
+            os.pwrite(self._file, data.ljust(size), 0)
+        except OSError as error:
+            raise Exhausted(
+                f"{self.path} cannot be written: {error.strerror}; is the disk full?",
+                field="data",
+                remedy="Free some space, then start the daemon again.",
+            ) from error
         os.ftruncate(self._file, len(data))
 
     def release(self) -> None:

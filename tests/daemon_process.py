@@ -105,6 +105,14 @@ class DaemonProcess:
         self._process = None
         assert status == 0, f"the daemon ended with status {status}; its log:\n{self.log}"
 
+    def wait(self, seconds: float = STOP_SECONDS) -> int:
+        """Wait until it ends by itself, and give its status."""
+        assert self._process is not None, "the daemon is not running"
+        self._see_workers()
+        status = self._process.wait(seconds)
+        self._process = None
+        return status
+
     def restart(self) -> None:
         """Stop it if it runs, and start it again on the same data."""
         if self._process is not None:

@@ -1,4 +1,4 @@
-"""The end of a daemon: by SIGTERM once and twice, by Ctrl-C, by a closed terminal; never with a worker left."""
+"""The end of a daemon: by SIGTERM once and twice, Ctrl-C, a closed terminal; never with a worker left."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
+from typing import Any
 
 import grpc
 import psutil
@@ -44,7 +45,8 @@ def health(daemon: DaemonProcess) -> Iterator[SimpleQueue[tuple[float, int]]]:
     with grpc.insecure_channel(
         f"unix:{daemon.data}/rlmd.sock", options=[("grpc.default_authority", "localhost")]
     ) as channel:
-        stream = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        stub: Any = health_pb2_grpc.HealthStub(channel)  # its types know no streams
+        stream = stub.Watch(health_pb2.HealthCheckRequest())
 
         def listen() -> None:
             try:

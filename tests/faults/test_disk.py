@@ -1,0 +1,211 @@
+"""The disk: full, failing to sync, locked by another program. Nothing is acknowledged that is not on it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+import rlmd
+from tests.daemon_process import DaemonProcess
+from tests.memory.test_database import HOLDER
+
+DISK_MIB = 16
+NOISE = os.urandom(200_000)
+FAULT = 70
+"""The status that a daemon ends with that cannot go on."""
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m,mode=0700", "rlmd-test", str(folder)],
+        capture_output=True,
+    )
+    if mounted.returncode:
+        pytest.skip(f"no file system may be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_refuses_writes_and_passes(small_disk: Path) -> None:
+    other = small_disk / "somebody-elses-file"
+    with DaemonProcess(small_disk / "data") as daemon, rlmd.connect(data=daemon.data) as client:
+        memory = client.agent().memory
+        memory.set("plan", "the plan")
+        free = shutil.disk_usage(small_disk).free
+        other.write_bytes(bytes(free - 3_000_000))
+        written = filled(memory)
+        assert memory.get("plan") == "the plan"
+        assert memory.search("plan")[0].name == "plan"
+        for number in range(written):
+            assert memory.get(f"big/{number}") == NOISE[number:]
+        pid = client.status().pid
+        other.unlink()
+        memory.set("big/more", NOISE)
+        assert memory.get("big/more") == NOISE
+        assert client.agent().chat("Hello").text
+        assert client.status().pid == pid, "it was restarted"
+
+
+def test_a_daemon_on_a_full_disk_starts_or_says_why(small_disk: Path) -> None:
+    other = small_disk / "somebody-elses-file"
+    daemon = DaemonProcess(small_disk / "data")
+    with daemon, rlmd.connect(data=daemon.data) as client:
+        client.agent().memory.set("plan", "the plan")
+    fill(other)
+    with in_foreground(daemon) as process:
+        try:
+            status = process.wait(8)
+        except subprocess.TimeoutExpired:
+            with rlmd.connect(data=daemon.data) as client:
+                assert client.agent().memory.get("plan") == "the plan"
+        else:
+            assert process.stderr
+            said = process.stderr.read().decode()
+            assert status == 1, said
+            assert "full" in said
+            assert "Traceback" not in said
+    other.unlink()
+    with daemon, rlmd.connect(data=daemon.data) as client:
+        assert client.agent().memory.get("plan") == "the plan"
+
+
+def test_a_failed_sync_is_the_end(tmp_path: Path) -> None:
+    """Retrying would be a lie: after a failed fsync the kernel forgets what it could not write."""
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace is not installed")
+    daemon = DaemonProcess(tmp_path / "data")
+    with daemon:
+        with rlmd.connect(data=daemon.data, timeout=20) as client:
+            memory = client.agent().memory
+            memory.set("plan", "safe")
+            process = psutil.Process(daemon.pid)
+            inject = "inject=fdatasync,fsync:error=EIO"
+            tracer = subprocess.Popen(
+                [strace, "-f", "-q", "-p", str(daemon.pid), "-o", "/dev/null", "-e", inject],
+                stderr=subprocess.DEVNULL,
+            )
+            try:
+                if not traced(process):
+                    pytest.skip("strace may not attach to a process here")
+                with (
+                    rlmd.connect(data=daemon.data, timeout=3) as impatient,
+                    pytest.raises((rlmd.Unavailable, rlmd.DeadlineExceeded)),
+                ):
+                    impatient.agent().memory.set("lost", 1)
+                assert daemon.wait() == FAULT
+            finally:
+                tracer.kill()
+                tracer.wait()
+        assert "disk I/O error" in daemon.log
+        daemon.start()
+        with rlmd.connect(data=daemon.data) as client:
+            assert client.agent().memory.get("plan") == "safe"
+            client.agent().memory.set("plan", "safe again")
+
+
+def test_another_program_holds_the_database(daemon: DaemonProcess) -> None:
+    with rlmd.connect(data=daemon.data) as client:
+        memory = client.agent().memory
+        memory.set("plan", "a")
+        with holding(daemon.data / "rlmd.db", seconds=1):
+            began = time.monotonic()
+            memory.set("plan", "b")
+            assert time.monotonic() - began > 0.5, "nobody held it"
+        assert memory.get("plan") == "b"
+
+
+@pytest.mark.slow
+def test_another_program_holds_the_database_for_too_long(daemon: DaemonProcess) -> None:
+    with rlmd.connect(data=daemon.data) as client, rlmd.connect(data=daemon.data, timeout=12) as impatient:
+        memory = client.agent().memory
+        memory.set("plan", "a")
+        run = client.agent().send("Hello")
+        run.wait()
+        with holding(daemon.data / "rlmd.db", seconds=60):
+            # The library says it again while it has time; what the daemon answers is in the tests of memory.
+            with pytest.raises((rlmd.Unavailable, rlmd.DeadlineExceeded)):
+                impatient.agent().memory.set("plan", "b")
+            assert memory.get("plan") == "a"
+            assert client.status().pid == daemon.pid
+        memory.set("plan", "c")
+        assert memory.get("plan") == "c"
+        assert client.agent().chat("Hello").text
+
+
+def filled(memory: rlmd.Memory) -> int:
+    """Write until the disk is full; gives how many values were taken."""
+    for number in range(100):
+        try:
+            memory.set(f"big/{number}", NOISE[number:])
+        except rlmd.Exhausted as error:
+            refused = error
+            break
+    else:
+        raise AssertionError("the disk never was full")
+    assert "full" in refused.reason
+    assert refused.remedy
+    assert number > 0
+    return number
+
+
+def fill(path: Path) -> None:
+    """Leave not a byte."""
+    with path.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            return
+
+
+@contextmanager
+def holding(path: Path, *, seconds: float) -> Iterator[None]:
+    """Another program holds the database's write lock, for so long or until the block's end."""
+    script = HOLDER.replace("sys.stdin.read()", f"__import__('select').select([0], [], [], {seconds})")
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stdout.readline() == b"held\n"
+        try:
+            yield
+        finally:
+            process.stdin.close()
+
+
+def traced(process: psutil.Process, seconds: float = 5.0) -> bool:
+    """Wait until every thread has its tracer; false if that does not come."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        threads = list(Path(f"/proc/{process.pid}/task").iterdir())
+        if all("TracerPid:\t0\n" not in (thread / "status").read_text() for thread in threads):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@contextmanager
+def in_foreground(daemon: DaemonProcess) -> Iterator[subprocess.Popen[bytes]]:
+    """A daemon that may end by itself."""
+    command = [sys.executable, "-m", "rlmd.daemon", "--data", str(daemon.data)]
+    with subprocess.Popen(command, env=daemon.env, stderr=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
