@@ -75,7 +75,7 @@ def test_all_causes_are_named_at_once_in_order() -> None:
     assert refused.message.splitlines() == [
         "line 1: there is no module numpy",
         "line 2: class A inherits",
-        "line 4: del",
+        "line 4: del does not exist here",
     ]
     assert len(refused.hints) == 3
 
