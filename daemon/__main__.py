@@ -7,14 +7,15 @@ import os
 import signal
 import sys
 
-from rlmd.errors import RlmdError
-from rlmd.settings import Settings
-
 
 def run() -> int:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # Until the daemon handles it, Ctrl-C ends the process without a trace: nothing is open yet.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # Late, so that it ends that way while modules are loaded, too.
+    from rlmd.errors import RlmdError
+    from rlmd.settings import Settings
+
     parser = argparse.ArgumentParser(
         prog="python -m rlmd.daemon", description="Run the daemon in the foreground."
     )

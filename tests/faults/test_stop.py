@@ -113,7 +113,7 @@ def test_a_second_signal_cuts_the_grace_short(start_daemon: StartDaemon, model_s
             agent.run(active.id).cancel("the test ends")
 
 
-@pytest.mark.parametrize("delay", [0.3, 0.7, 1.1, 1.5])
+@pytest.mark.parametrize("delay", [0.4, 0.8, 1.2, 1.6])
 def test_ctrl_c_during_the_start(tmp_path: Path, delay: float) -> None:
     with started(tmp_path / "data") as process:
         time.sleep(delay)
