@@ -10,6 +10,7 @@ from pathlib import Path
 from rlmd.errors import InvalidInput, Unauthenticated, Unavailable
 from rlmd.settings import Settings
 
+from .check import check_path, check_str
 from .errors import no_daemon
 
 PROBE_SECONDS = 2.0
@@ -34,13 +35,20 @@ def find(address: str | None, data: str | os.PathLike[str] | None, token: str | 
         Unavailable: nobody listens there.
         Unauthenticated: no token was given and none can be read.
     """
-    settings = Settings.load({"data": None if data is None else os.fspath(data)}, os.environ).settings
+    given = {"data": None if data is None else str(check_path(data, "data"))}
+    settings = Settings.load(given, os.environ).settings
+    if token is not None:
+        _check_token(token)
+    if address is not None:
+        check_str(address, "address")
     if address is None:
         target, place = f"unix:{settings.socket}", f"on {settings.data}"
     else:
         target, place = address, f"at {address}"
     _probe(target, place)
-    return Address(target=target, token=token or read_token(settings.token_file), place=place)
+    return Address(
+        target=target, token=read_token(settings.token_file) if token is None else token, place=place
+    )
 
 
 def read_token(file: Path) -> str:
@@ -57,9 +65,21 @@ def read_token(file: Path) -> str:
     except (OSError, UnicodeDecodeError) as exc:
         reason = f"The token file {file} cannot be read: {exc}."
         raise Unauthenticated(reason, field="token", remedy=f"Run as its owner. {remedy}") from exc
-    if not secret or not secret.isprintable() or " " in secret:
+    if not _is_token(secret):
         raise Unauthenticated(f"The file {file} holds no token.", field="token", remedy=remedy)
     return secret
+
+
+def _check_token(token: object) -> None:
+    if not _is_token(check_str(token, "token")):
+        # The text itself is not shown: it may be a token with a line break too many.
+        reason = "It is empty, or holds spaces, line breaks or letters outside of ASCII."
+        raise InvalidInput(reason, field="token", remedy="Give it as `rlmd token create` printed it.")
+
+
+def _is_token(secret: str) -> bool:
+    """Whether gRPC can send it: what it cannot, it reports as a fault of its own."""
+    return bool(secret) and secret.isascii() and secret.isprintable() and " " not in secret
 
 
 def _probe(target: str, place: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from rlmd.errors import InvalidInput
 from rlmd.proto.rlmd.v1 import memory_pb2 as pb
 
-from .values import check_text
+from .check import check_str
 
 CHUNK = 256 * 1024
 """Bytes of a message; characters, where a text is cut."""
@@ -75,7 +75,7 @@ class Parts:
                 raise InvalidInput(
                     "texts and bytes are mixed", field="value", remedy="Give parts of one kind."
                 )
-            data = check_text(part, "value").encode() if isinstance(part, str) else bytes(part)
+            data = check_str(part, "value").encode() if isinstance(part, str) else bytes(part)
             for start in range(0, len(data), CHUNK):
                 yield pb.WriteVariableRequest(chunk=data[start : start + CHUNK])
             sent += len(data)

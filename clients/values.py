@@ -12,8 +12,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rlmd.errors import InvalidInput
 from rlmd.proto.rlmd.v1 import memory_pb2 as pb
 
+from .check import check_str
+
 MAX_DEPTH = 100
 """Levels of lists and dicts in one value."""
+_LONG_NUMBER = "a number of thousands of digits is more than JSON can carry."
 
 
 def to_value(value: object) -> pb.Value:
@@ -23,11 +26,15 @@ def to_value(value: object) -> pb.Value:
         InvalidInput: a part is not JSON; the message names its path.
     """
     if isinstance(value, str):
-        return pb.Value(text=check_text(value, "value"))
+        return pb.Value(text=check_str(value, "value"))
     if isinstance(value, bytes | bytearray | memoryview):
         return pb.Value(data=bytes(value))
     _check(value, "value", 0)
-    return pb.Value(json=json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except ValueError as exc:
+        raise InvalidInput(_LONG_NUMBER, field="value", remedy="Give it as a text.") from exc
+    return pb.Value(json=text)
 
 
 def from_value(value: pb.Value) -> Any:
@@ -59,32 +66,17 @@ def parse_json(text: str, field: str = "value") -> Any:
         raise InvalidInput(
             f"not JSON: {exc.msg} at {where}.", field=field, remedy="Texts need double quotes."
         ) from exc
+    except ValueError as exc:
+        raise InvalidInput(_LONG_NUMBER, field=field, remedy="Give it as a text.") from exc
     except RecursionError as exc:
         raise InvalidInput("JSON that is nested too deeply.", field=field, remedy="Flatten it.") from exc
-
-
-def check_text(text: str, field: str) -> str:
-    """The text, if it is valid Unicode.
-
-    Raises:
-        InvalidInput: it holds half of a surrogate pair, which no UTF-8 can carry.
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError as exc:
-        raise InvalidInput(
-            f"character {exc.start} is half of a surrogate pair, not a character.",
-            field=field,
-            remedy="Decode the text it came from with the right encoding, or replace the character.",
-        ) from exc
-    return text
 
 
 def _check(value: object, path: str, depth: int) -> None:
     if value is None or isinstance(value, bool | int):
         return
     if isinstance(value, str):
-        check_text(value, path)
+        check_str(value, path)
     elif isinstance(value, float):
         if not math.isfinite(value):
             raise InvalidInput(f"{value} is not a JSON number.", field=path, remedy="Use None or a text.")
@@ -95,7 +87,7 @@ def _check(value: object, path: str, depth: int) -> None:
         for key, item in value.items():
             if not isinstance(key, str):
                 raise InvalidInput(f"the key {key!r} is not a text.", field=path, remedy="Use str(key).")
-            _check(item, f"{path}[{check_text(key, path)!r}]", depth + 1)
+            _check(item, f"{path}[{check_str(key, path)!r}]", depth + 1)
     elif isinstance(value, list | tuple):
         for position, item in enumerate(value):
             _check(item, f"{path}[{position}]", depth + 1)

@@ -8,8 +8,8 @@ from typing import Self
 
 from rlmd.clients import decode
 from rlmd.clients.address import find
+from rlmd.clients.check import check_str
 from rlmd.clients.records import AgentInfo, Limits, Status
-from rlmd.clients.values import check_text
 from rlmd.proto.rlmd.v1 import admin_pb2, agents_pb2
 from rlmd.proto.rlmd.v1.admin_pb2_grpc import AdminStub
 from rlmd.proto.rlmd.v1.agents_pb2_grpc import AgentsStub
@@ -92,13 +92,13 @@ class Client:
             AlreadyExists: the name is taken.
         """
         agent = agents_pb2.Agent(
-            instructions=check_text(instructions, "instructions"),
-            model=check_text(model, "model"),
-            sub_model=check_text(sub_model, "sub_model"),
+            instructions=check_str(instructions, "instructions"),
+            model=check_str(model, "model"),
+            sub_model=check_str(sub_model, "sub_model"),
             limits=to_limits(limits),
         )
         request = agents_pb2.CreateAgentRequest(
-            agent_id=check_text(name, "agent"), agent=agent, request_id=request_id()
+            agent_id=check_str(name, "agent"), agent=agent, request_id=request_id()
         )
         await self._connection.call(self._agents.CreateAgent, request)
         return self.agent(name)

@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 import grpc
 
 from rlmd.clients.address import Address
+from rlmd.clients.check import check_seconds
 from rlmd.clients.errors import from_rpc
 from rlmd.clients.patience import Patience
-from rlmd.errors import InvalidInput, Unavailable
+from rlmd.errors import PreconditionFailed, Unavailable
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -45,13 +46,21 @@ class Connection:
     """A channel to one daemon. Opens itself at the first call, and again after the daemon was restarted."""
 
     def __init__(self, address: Address, timeout: float) -> None:
-        if not 0 < timeout <= 86_400:
-            remedy = "Give seconds, more than 0 and at most 86,400."
-            raise InvalidInput(f"{timeout!r} cannot be.", field="timeout", remedy=remedy)
         self.address = address
-        self.timeout = timeout
-        self.channel = grpc.aio.insecure_channel(address.target, options=_OPTIONS)
+        self.timeout = check_seconds(timeout, "timeout")
+        self._channel = grpc.aio.insecure_channel(address.target, options=_OPTIONS)
         self.metadata = (("authorization", f"Bearer {address.token}"),)
+        self._closed = False
+
+    @property
+    def channel(self) -> grpc.aio.Channel:
+        """What stubs are made on.
+
+        Raises:
+            PreconditionFailed: the connection was closed.
+        """
+        self.check_open()
+        return self._channel
 
     async def call(
         self, method: grpc.aio.UnaryUnaryMultiCallable[Q, R], request: Q, *, once: bool = False
@@ -66,6 +75,7 @@ class Connection:
         """
         patience = Patience(self.timeout)
         while True:
+            self.check_open()
             try:
                 return await method(request, timeout=patience.left, metadata=self.metadata)
             except grpc.RpcError as exc:
@@ -89,4 +99,14 @@ class Connection:
 
     async def close(self) -> None:
         """Close the channel. Calls that are under way fail."""
-        await self.channel.close()
+        self._closed = True
+        await self._channel.close()
+
+    def check_open(self) -> None:
+        """Refuse what comes after `close`: gRPC would raise errors of its own, or even crash the process.
+
+        Raises:
+            PreconditionFailed: the connection was closed.
+        """
+        if self._closed:
+            raise PreconditionFailed("The client was closed.", remedy="Make a new one with rlmd.connect().")

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from rlmd.clients.check import INT32, INT64
 from rlmd.settings import Loaded, Settings
 
 if TYPE_CHECKING:
     from rlmd.clients.sync import Client
 
 F = TypeVar("F", bound=Callable[..., Any])
+VERSION = click.IntRange(0, INT64)
+COUNT = click.IntRange(1, INT32)
+"""What options that name a version, or how many, take: what the contract can carry."""
 
 
 class App:

@@ -12,6 +12,8 @@ from rlmd.clients.records import Status
 from . import out
 from .base import App, Command, pass_app
 
+SECONDS = click.FloatRange(0, 86_400)
+
 
 @click.command(
     cls=Command,
@@ -23,7 +25,9 @@ from .base import App, Command, pass_app
 )
 @click.option("--detach", "-d", is_flag=True, help="Go to the background; return when it answers.")
 @click.option("--listen", metavar="HOST:PORT", help="Also listen on TCP, on this machine only.")
-@click.option("--wait", default=60.0, show_default=True, help="Seconds to wait until it answers.")
+@click.option(
+    "--wait", type=SECONDS, default=60.0, show_default=True, help="Seconds to wait until it answers."
+)
 @pass_app
 def up(app: App, detach: bool, listen: str | None, wait: float) -> None:
     """Start the daemon, here or in the background. If one runs already, say so."""
@@ -54,7 +58,9 @@ def _told(app: App, status: Status | None, sentence: str) -> None:
         rlmd down --wait 5 --force
     """,
 )
-@click.option("--wait", default=30.0, show_default=True, help="Seconds to wait until it has ended.")
+@click.option(
+    "--wait", type=SECONDS, default=30.0, show_default=True, help="Seconds to wait until it has ended."
+)
 @click.option("--force", is_flag=True, help="Kill it then. Nothing acknowledged is lost.")
 @pass_app
 def down(app: App, wait: float, force: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from . import out
-from .base import App, Command, agent_option, pass_app
+from .base import COUNT, App, Command, agent_option, pass_app
 
 
 @click.command(
@@ -17,7 +17,7 @@ from .base import App, Command, agent_option, pass_app
     """,
 )
 @click.option("--search", "-s", "query", help="Only what fits this, by meaning and words; best first.")
-@click.option("-n", default=20, show_default=True, type=click.IntRange(1), help="How many messages.")
+@click.option("-n", default=20, show_default=True, type=COUNT, help="How many messages.")
 @click.option("--after", metavar="TIME", help="From then on, all of them.")
 @click.option("--before", metavar="TIME", help="Until before then.")
 @agent_option

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from rlmd.clients.check import INT64
 from rlmd.clients.parts import Progress
 from rlmd.clients.records import Kind, Version
 from rlmd.clients.sync import Reader
@@ -17,7 +18,7 @@ from rlmd.clients.values import parse_json
 from rlmd.errors import InvalidInput
 
 from . import out
-from .base import App, F, Group, agent_option, pass_app
+from .base import COUNT, VERSION, App, F, Group, agent_option, pass_app
 from .progress import shown
 
 
@@ -64,7 +65,7 @@ def list_(app: App, prefix: str, deleted: bool, agent: str) -> None:
     """
 )
 @click.argument("name")
-@click.option("--version", "-v", type=int, help="An earlier version.")
+@click.option("--version", "-v", type=click.IntRange(1, INT64), help="An earlier version.")
 @click.option("--as-of", metavar="TIME", help="As it stood at a time, in ISO 8601.")
 @agent_option
 @pass_app
@@ -110,7 +111,9 @@ def _value_options(function: F) -> F:
             "--file", "-f", type=click.Path(dir_okay=False, path_type=Path), help="Read it from here."
         ),
         click.option("--bytes", "as_bytes", is_flag=True, help="Keep what is read as bytes, not text."),
-        click.option("--expect", type=int, help="Only if this is the latest version; 0: if there is none."),
+        click.option(
+            "--expect", type=VERSION, help="Only if this is the latest version; 0: if there is none."
+        ),
         click.option("--note", "-m", default="", help="Why, for the history."),
         click.option("--source-time", metavar="TIME", help="When what it tells happened, in ISO 8601."),
         agent_option,
@@ -231,7 +234,7 @@ def append(
     """
 )
 @click.argument("query")
-@click.option("-k", default=10, show_default=True, help="How many hits at most.")
+@click.option("-k", type=COUNT, default=10, show_default=True, help="How many hits at most.")
 @click.option("--prefix", default="", help="Only in variables whose names begin so.")
 @click.option("--after", metavar="TIME", help="Only what is not older.")
 @click.option("--before", metavar="TIME", help="Only what is older.")
@@ -268,7 +271,7 @@ def search(
     """
 )
 @click.argument("name")
-@click.option("-n", type=click.IntRange(1), help="Only the newest so many.")
+@click.option("-n", type=COUNT, help="Only the newest so many.")
 @agent_option
 @pass_app
 def history(app: App, name: str, n: int | None, agent: str) -> None:
@@ -289,8 +292,8 @@ def history(app: App, name: str, n: int | None, agent: str) -> None:
     """
 )
 @click.argument("name")
-@click.argument("a", type=int, default=0)
-@click.argument("b", type=int, default=0)
+@click.argument("a", type=VERSION, default=0)
+@click.argument("b", type=VERSION, default=0)
 @agent_option
 @pass_app
 def diff(app: App, name: str, a: int, b: int, agent: str) -> None:
@@ -310,7 +313,7 @@ def diff(app: App, name: str, a: int, b: int, agent: str) -> None:
 
 @memory.command(examples='rlmd memory revert plan 2 --note "the old plan was better"')
 @click.argument("name")
-@click.argument("version", type=int)
+@click.argument("version", type=click.IntRange(1, INT64))
 @click.option("--note", "-m", default="", help="Why, for the history.")
 @agent_option
 @pass_app
@@ -327,7 +330,7 @@ def revert(app: App, name: str, version: int, note: str, agent: str) -> None:
     """
 )
 @click.argument("names", nargs=-1, required=True)
-@click.option("--expect", type=int, help="Only if this is the latest version.")
+@click.option("--expect", type=VERSION, help="Only if this is the latest version.")
 @click.option("--note", "-m", default="", help="Why, for the history.")
 @agent_option
 @pass_app

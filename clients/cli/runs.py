@@ -9,7 +9,7 @@ from rlmd.clients.sync import Client, Run
 from rlmd.clients.updates import Ended
 
 from . import out
-from .base import App, Group, agent_option, pass_app
+from .base import COUNT, VERSION, App, Group, agent_option, pass_app
 
 
 @click.group(
@@ -37,7 +37,7 @@ def _handle(client: Client, agent: str, id: str) -> Run:
         rlmd run list --state failed --state cancelled
     """,
 )
-@click.option("-n", default=20, show_default=True, type=click.IntRange(1), help="How many at most.")
+@click.option("-n", default=20, show_default=True, type=COUNT, help="How many at most.")
 @click.option(
     "--state",
     "states",
@@ -103,7 +103,7 @@ def _head(found: RunInfo) -> dict[str, object]:
     """
 )
 @click.argument("id")
-@click.option("--after", default=0, help="Only what comes after this place in its journal.")
+@click.option("--after", type=VERSION, default=0, help="Only what comes after this place in its journal.")
 @agent_option
 @pass_app
 def watch(app: App, id: str, after: int, agent: str) -> int:

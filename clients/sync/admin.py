@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Literal
 
 from rlmd.clients import decode
+from rlmd.clients.check import check_bool, check_choice, check_str
 from rlmd.clients.records import Token, Usage, User
-from rlmd.clients.values import check_text, to_time
-from rlmd.errors import InvalidInput
+from rlmd.clients.values import to_time
 from rlmd.proto.rlmd.v1 import admin_pb2 as pb
 from rlmd.proto.rlmd.v1.admin_pb2_grpc import AdminStub
 
@@ -53,7 +53,9 @@ class Admin:
             AlreadyExists: the name is taken.
             PermissionDenied: you are no administrator.
         """
-        request = pb.CreateUserRequest(user_id=check_text(name, "user"), administrator=administrator)
+        request = pb.CreateUserRequest(
+            user_id=check_str(name, "user"), administrator=check_bool(administrator, "administrator")
+        )
         answer = self._connection.call(self._stub.CreateUser, request, once=True)
         return decode.user(answer.user), answer.secret
 
@@ -68,7 +70,7 @@ class Admin:
     ) -> tuple[Token, str]:
         """Make a token for yourself or another user; gives it and its secret, which is shown only now."""
         request = pb.CreateTokenRequest(
-            parent=_parent(user), label=check_text(label, "label"), expire_time=to_time(expires, "expires")
+            parent=_parent(user), label=check_str(label, "label"), expire_time=to_time(expires, "expires")
         )
         answer = self._connection.call(self._stub.CreateToken, request, once=True)
         return decode.token(answer.token), answer.secret
@@ -79,7 +81,7 @@ class Admin:
         Raises:
             NotFound: there is no such token.
         """
-        request = pb.RevokeTokenRequest(name=check_text(name, "token"))
+        request = pb.RevokeTokenRequest(name=check_str(name, "token"))
         self._connection.call(self._stub.RevokeToken, request)
 
     def usage(
@@ -90,15 +92,14 @@ class Admin:
         before: datetime | str | None = None,
     ) -> list[Usage]:
         """What your agents used: one total, or a row for each agent, model, day (UTC) or run."""
-        if by not in _GROUPINGS:
-            remedy = f"Give one of {', '.join(filter(None, _GROUPINGS))}."
-            raise InvalidInput(f"{by!r} is no grouping.", field="by", remedy=remedy)
         request = pb.GetUsageRequest(
-            group_by=_GROUPINGS[by], after=to_time(after, "after"), before=to_time(before, "before")
+            group_by=check_choice(by, _GROUPINGS, "by"),
+            after=to_time(after, "after"),
+            before=to_time(before, "before"),
         )
         answer = self._connection.call(self._stub.GetUsage, request)
         return [decode.usage(row.usage, row.group) for row in answer.rows]
 
 
 def _parent(user: str) -> str:
-    return f"users/{check_text(user, 'user')}" if user else ""
+    return f"users/{user}" if check_str(user, "user") else ""

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import fields
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from rlmd.clients import decode
+from rlmd.clients.check import INT32, check_bool, check_choice, check_int, check_str, check_type
 from rlmd.clients.records import AgentInfo, Limits, RunInfo, RunState
 from rlmd.clients.updates import Ended, Reply, Said, Update
-from rlmd.clients.values import check_text
-from rlmd.errors import Cancelled, ModelError
+from rlmd.errors import Cancelled, InvalidInput, ModelError
 from rlmd.proto.rlmd.v1 import agents_pb2, channels_pb2, runs_pb2
 from rlmd.proto.rlmd.v1.agents_pb2_grpc import AgentsStub
 from rlmd.proto.rlmd.v1.channels_pb2_grpc import ChannelsStub
@@ -29,10 +30,10 @@ class Agent:
     def __init__(self, connection: Connection, name: str) -> None:
         self._connection = connection
         self._agents = AgentsStub(connection.channel)
-        self.name = name
+        self.name = check_str(name, "agent")
         self.memory = Memory(connection, name)
         self.log = Log(connection, name)
-        self._resource = f"agents/{check_text(name, 'agent')}"
+        self._resource = f"agents/{name}"
 
     def __repr__(self) -> str:
         return f"Agent({self.name!r})"
@@ -59,9 +60,9 @@ class Agent:
         mask = FieldMask(paths=[name for name, value in given.items() if value is not None])
         agent = agents_pb2.Agent(
             name=self._resource,
-            instructions=check_text(instructions or "", "instructions"),
-            model=check_text(model or "", "model"),
-            sub_model=check_text(sub_model or "", "sub_model"),
+            instructions=check_str("" if instructions is None else instructions, "instructions"),
+            model=check_str("" if model is None else model, "model"),
+            sub_model=check_str("" if sub_model is None else sub_model, "sub_model"),
             limits=to_limits(limits),
         )
         request = agents_pb2.UpdateAgentRequest(agent=agent, update_mask=mask, request_id=request_id())
@@ -73,7 +74,9 @@ class Agent:
         Raises:
             PreconditionFailed: it has active runs, and `force` is not set.
         """
-        request = agents_pb2.DeleteAgentRequest(name=self._resource, force=force, request_id=request_id())
+        request = agents_pb2.DeleteAgentRequest(
+            name=self._resource, force=check_bool(force, "force"), request_id=request_id()
+        )
         self._connection.call(self._agents.DeleteAgent, request)
 
     def chat(
@@ -119,7 +122,9 @@ class Agent:
 
     def run(self, id: str | int) -> Run:
         """A handle on a run of this agent, by its id."""
-        return Run(self._connection, self.name, str(id))
+        if not isinstance(id, str):
+            id = str(check_int(id, "id", 1))
+        return Run(self._connection, self.name, check_str(id, "id"))
 
     def runs(
         self, *, states: Collection[RunState] = (), children: bool = False, n: int | None = None
@@ -131,25 +136,30 @@ class Agent:
             children: Whether runs that other runs began by `rlm` are listed too.
             n: How many at most; None means all.
         """
+        most = None if n is None else check_int(n, "n", 1)
+        if isinstance(states, str) or not isinstance(states, Collection):
+            raise InvalidInput(
+                f"{states!r} is no collection.", field="states", remedy="Give a list of states."
+            )
         request = runs_pb2.ListRunsRequest(
             parent=self._resource,
-            page_size=min(n or 1000, 1000),
-            states=[decode.STATES[state] for state in states],
-            show_children=children,
+            page_size=min(most or 1000, 1000),
+            states=[check_choice(state, decode.STATES, "states") for state in states],
+            show_children=check_bool(children, "children"),
         )
         found: list[RunInfo] = []
         stub = RunsStub(self._connection.channel)
         for message in self._connection.pages(stub.ListRuns, request, "runs"):
             found.append(decode.run(message))
-            if len(found) == n:
+            if len(found) == most:
                 break
         return found
 
     def _saying(self, text: str, channel: str) -> channels_pb2.SendRequest:
         return channels_pb2.SendRequest(
             agent=self._resource,
-            text=check_text(text, "text"),
-            channel=check_text(channel, "channel"),
+            text=check_str(text, "text"),
+            channel=check_str(channel, "channel"),
             request_id=request_id(),
         )
 
@@ -158,9 +168,12 @@ def to_limits(limits: Limits | None) -> agents_pb2.RunLimits | None:
     """Limits as the contract has them: there 0 means the default, and a depth of none is -1."""
     if limits is None:
         return None
-    return agents_pb2.RunLimits(
-        steps=limits.steps or 0,
-        depth=-1 if limits.depth == 0 else limits.depth or 0,
-        seconds=limits.seconds or 0,
-        model_calls=limits.model_calls or 0,
-    )
+    check_type(limits, Limits, "limits")
+    given = {
+        field.name: check_int(value, f"limits.{field.name}", 0, INT32)
+        for field in fields(limits)
+        if (value := getattr(limits, field.name)) is not None
+    }
+    if given.get("depth") == 0:
+        given["depth"] = -1
+    return agents_pb2.RunLimits(**given)

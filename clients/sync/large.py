@@ -30,6 +30,7 @@ def write(connection: Connection, parts: Parts) -> pb.Variable:
     stub: Any = MemoryStub(connection.channel)
     patience = Patience(connection.timeout)
     while True:
+        connection.check_open()
         try:
             answer: pb.Variable = stub.WriteVariable(
                 iter(parts), metadata=connection.metadata, timeout=SECONDS
@@ -89,6 +90,7 @@ class Reader:
         patience = Patience(self._connection.timeout)
         begun, received = False, 0
         while True:
+            self._connection.check_open()
             skip = received
             stream = stub.ReadVariable(self._request, metadata=self._connection.metadata, timeout=SECONDS)
             try:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from rlmd.clients import decode
+from rlmd.clients.check import INT32, check_int, check_str
 from rlmd.clients.records import Message
-from rlmd.clients.values import check_text, to_time
-from rlmd.errors import InvalidInput
+from rlmd.clients.values import to_time
 from rlmd.proto.rlmd.v1 import channels_pb2 as pb
 from rlmd.proto.rlmd.v1.channels_pb2_grpc import ChannelsStub
 
@@ -26,8 +26,7 @@ class Log:
 
     def recent(self, n: int = 20) -> list[Message]:
         """The last `n` messages, oldest first."""
-        if n < 1:
-            raise InvalidInput(f"{n} is below 1.", field="n", remedy="Give how many messages you want.")
+        check_int(n, "n", 1)
         found: list[Message] = []
         for message in self._newest(pb.ListMessagesRequest(parent=self._parent, page_size=min(n, 1000))):
             found.append(message)
@@ -44,7 +43,9 @@ class Log:
 
     def search(self, query: str, k: int = 10) -> list[Message]:
         """The messages that fit best, by meaning and words; each with its `score`."""
-        request = pb.SearchMessagesRequest(parent=self._parent, query=check_text(query, "query"), k=k)
+        request = pb.SearchMessagesRequest(
+            parent=self._parent, query=check_str(query, "query"), k=check_int(k, "k", 1, INT32)
+        )
         answer = self._connection.call(self._stub.SearchMessages, request)
         return [decode.message(hit.message, hit.score) for hit in answer.hits]
 

@@ -10,9 +10,19 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from rlmd.clients import decode
+from rlmd.clients.check import (
+    INT32,
+    check_bool,
+    check_choice,
+    check_int,
+    check_optional_int,
+    check_path,
+    check_str,
+    check_type,
+)
 from rlmd.clients.parts import Parts, Progress, is_large, is_stream
 from rlmd.clients.records import Hit, Kind, Match, Origin, Variable, Version
-from rlmd.clients.values import check_text, from_value, to_time, to_value
+from rlmd.clients.values import from_value, to_time, to_value
 from rlmd.errors import InvalidInput, NotFound, PreconditionFailed, TooLarge
 from rlmd.proto.rlmd.v1 import memory_pb2 as pb
 from rlmd.proto.rlmd.v1.memory_pb2_grpc import MemoryStub
@@ -61,10 +71,8 @@ class Memory:
         Raises:
             NotFound: there is no such variable, or no such version.
         """
-        if version is not None and version < 1:
-            raise InvalidInput(f"{version} is below 1.", field="version", remedy="Versions count from 1.")
         request = pb.GetVariableRequest(
-            name=self._name(name), version=version or 0, as_of=to_time(as_of, "as_of")
+            name=self._name(name), version=_version(version), as_of=to_time(as_of, "as_of")
         )
         try:
             return decode.variable(self._connection.call(self._stub.GetVariable, request))
@@ -102,10 +110,10 @@ class Memory:
         request = pb.SetVariableRequest(
             name=self._name(name),
             value=to_value(value),
-            expect_version=expect,
-            note=check_text(note, "note"),
+            expect_version=check_optional_int(expect, "expect"),
+            note=check_str(note, "note"),
             source_time=to_time(source_time, "source_time"),
-            origin=decode.ORIGINS[origin] if origin else pb.ORIGIN_UNSPECIFIED,
+            origin=_origin(origin),
             request_id=request_id(),
         )
         return decode.written(self._connection.call(self._stub.SetVariable, request))
@@ -126,8 +134,8 @@ class Memory:
         request = pb.AppendVariableRequest(
             name=self._name(name),
             value=to_value(value),
-            expect_version=expect,
-            note=check_text(note, "note"),
+            expect_version=check_optional_int(expect, "expect"),
+            note=check_str(note, "note"),
             source_time=to_time(source_time, "source_time"),
             request_id=request_id(),
         )
@@ -158,8 +166,8 @@ class Memory:
             OSError: it cannot be read.
         """
         header = self._header(name, expect, note, source_time, origin, append=append)
-        file = Path(source) if isinstance(source, str) else source
-        parts = Parts(file, header, text=text, progress=progress)
+        file = source if is_stream(source) else check_path(source, "source")
+        parts = Parts(file, header, text=check_bool(text, "text"), progress=progress)
         return decode.written(write(self._connection, parts))
 
     def open(self, name: str, *, version: int | None = None, as_of: When = None) -> Reader:
@@ -169,7 +177,7 @@ class Memory:
             NotFound: there is no such variable, or no such version.
         """
         request = pb.ReadVariableRequest(
-            name=self._name(name), version=version or 0, as_of=to_time(as_of, "as_of")
+            name=self._name(name), version=_version(version), as_of=to_time(as_of, "as_of")
         )
         reader = Reader(self._connection, request)
         reader.begin()
@@ -196,7 +204,7 @@ class Memory:
             OSError: it cannot be written.
         """
         reader = self.open(name, version=version, as_of=as_of)
-        target, done = Path(path), 0
+        target, done = check_path(path, "path"), 0
         partial = target.with_name(f"{target.name}.partial")
         try:
             with partial.open("wb") as file:
@@ -215,8 +223,9 @@ class Memory:
 
         Gives their versions in the same order.
         """
+        check_type(values, Mapping, "values")
         requests = [
-            pb.SetVariableRequest(name=self._name(name), value=to_value(value), note=check_text(note, "note"))
+            pb.SetVariableRequest(name=self._name(name), value=to_value(value), note=check_str(note, "note"))
             for name, value in values.items()
         ]
         request = pb.BatchSetVariablesRequest(parent=self._parent, requests=requests, request_id=request_id())
@@ -229,9 +238,9 @@ class Memory:
         """The passages that fit best, by meaning and words; sees every write that was acknowledged before."""
         request = pb.SearchRequest(
             parent=self._parent,
-            query=check_text(query, "query"),
-            k=k,
-            prefix=check_text(prefix, "prefix"),
+            query=check_str(query, "query"),
+            k=check_int(k, "k", 1, INT32),
+            prefix=check_str(prefix, "prefix"),
             after=to_time(after, "after"),
             before=to_time(before, "before"),
         )
@@ -245,7 +254,10 @@ class Memory:
     def variables(self, prefix: str = "", *, deleted: bool = False) -> Iterator[Variable]:
         """All variables whose names begin so, in the order of their names, without values."""
         request = pb.ListVariablesRequest(
-            parent=self._parent, prefix=check_text(prefix, "prefix"), page_size=1000, show_deleted=deleted
+            parent=self._parent,
+            prefix=check_str(prefix, "prefix"),
+            page_size=1000,
+            show_deleted=check_bool(deleted, "deleted"),
         )
         for message in self._connection.pages(self._stub.ListVariables, request, "variables"):
             yield decode.variable(message)
@@ -274,16 +286,18 @@ class Memory:
 
         0 as `b` means the latest version, 0 as `a` the one before `b`.
         """
-        request = pb.DiffVersionsRequest(name=self._name(name), from_version=a, to_version=b)
+        request = pb.DiffVersionsRequest(
+            name=self._name(name), from_version=check_int(a, "a"), to_version=check_int(b, "b")
+        )
         return (self._connection.call(self._stub.DiffVersions, request)).diff
 
     def revert(self, name: str, version: int, *, expect: int | None = None, note: str = "") -> Version:
         """Make the value of an earlier version the latest, as a new version."""
         request = pb.RevertVariableRequest(
             name=self._name(name),
-            version=version,
-            expect_version=expect,
-            note=check_text(note, "note"),
+            version=check_int(version, "version", 1),
+            expect_version=check_optional_int(expect, "expect"),
+            note=check_str(note, "note"),
             request_id=request_id(),
         )
         return decode.written(self._connection.call(self._stub.RevertVariable, request))
@@ -296,8 +310,8 @@ class Memory:
         """
         request = pb.DeleteVariableRequest(
             name=self._name(name),
-            expect_version=expect,
-            note=check_text(note, "note"),
+            expect_version=check_optional_int(expect, "expect"),
+            note=check_str(note, "note"),
             request_id=request_id(),
         )
         return decode.written(self._connection.call(self._stub.DeleteVariable, request))
@@ -309,7 +323,7 @@ class Memory:
             PreconditionFailed: it is not deleted.
         """
         request = pb.UndeleteVariableRequest(
-            name=self._name(name), note=check_text(note, "note"), request_id=request_id()
+            name=self._name(name), note=check_str(note, "note"), request_id=request_id()
         )
         return decode.written(self._connection.call(self._stub.UndeleteVariable, request))
 
@@ -332,21 +346,23 @@ class Memory:
 
     def slice(self, name: str, start: int, end: int, *, version: int | None = None) -> Any:
         """Characters of a text (or bytes) from `start` until before `end`, at most 1 Mi of them."""
-        return from_value((self._slice(name, start, end, version or 0)).value)
+        return from_value((self._slice(name, start, end, _version(version))).value)
 
     def grep(self, pattern: str, prefix: str = "", k: int = 100) -> list[Match]:
         """The first `k` lines that match a regular expression, in the order of names and lines."""
         request = pb.GrepRequest(
             parent=self._parent,
-            pattern=check_text(pattern, "pattern"),
-            prefix=check_text(prefix, "prefix"),
-            limit=k,
+            pattern=check_str(pattern, "pattern"),
+            prefix=check_str(prefix, "prefix"),
+            limit=check_int(k, "k", 1, INT32),
         )
         answer = self._connection.call(self._stub.Grep, request)
         return [decode.match(found) for found in answer.matches]
 
     def _slice(self, name: str, start: int, end: int, version: int = 0) -> pb.ReadSliceResponse:
-        request = pb.ReadSliceRequest(name=self._name(name), start=start, end=end, version=version)
+        request = pb.ReadSliceRequest(
+            name=self._name(name), start=check_int(start, "start"), end=check_int(end, "end"), version=version
+        )
         return self._connection.call(self._stub.ReadSlice, request)
 
     def _header(
@@ -361,17 +377,24 @@ class Memory:
     ) -> pb.WriteHeader:
         return pb.WriteHeader(
             name=self._name(name),
-            mode=pb.WRITE_MODE_APPEND if append else pb.WRITE_MODE_SET,
-            expect_version=expect,
-            note=check_text(note, "note"),
+            mode=pb.WRITE_MODE_APPEND if check_bool(append, "append") else pb.WRITE_MODE_SET,
+            expect_version=check_optional_int(expect, "expect"),
+            note=check_str(note, "note"),
             source_time=to_time(source_time, "source_time"),
-            origin=decode.ORIGINS[origin] if origin else pb.ORIGIN_UNSPECIFIED,
+            origin=_origin(origin),
             request_id=request_id(),
         )
 
     def _name(self, name: str) -> str:
-        if not isinstance(name, str):
-            raise InvalidInput(f"a {type(name).__name__} is not a name.", field="name", remedy="Give a text.")
-        if not name:
+        if not check_str(name, "name"):
             raise InvalidInput("it is empty", field="name", remedy="Give a name such as people/bob.")
-        return f"{self._parent}/variables/{check_text(name, 'name')}"
+        return f"{self._parent}/variables/{name}"
+
+
+def _version(version: int | None) -> int:
+    """A version as the contract has it, where 0 means the latest."""
+    return 0 if version is None else check_int(version, "version", 1)
+
+
+def _origin(origin: Origin | None) -> pb.Origin.ValueType:
+    return pb.ORIGIN_UNSPECIFIED if origin is None else check_choice(origin, decode.ORIGINS, "origin")

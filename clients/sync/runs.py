@@ -9,11 +9,12 @@ from collections.abc import Iterator
 import grpc
 
 from rlmd.clients import decode
+from rlmd.clients.check import check_int, check_str
 from rlmd.clients.errors import from_rpc
 from rlmd.clients.patience import Patience
 from rlmd.clients.records import RunInfo
 from rlmd.clients.updates import Ended, Update
-from rlmd.errors import Exhausted, InvalidInput, Unavailable
+from rlmd.errors import Exhausted, Unavailable
 from rlmd.proto.rlmd.v1 import channels_pb2, runs_pb2
 from rlmd.proto.rlmd.v1.channels_pb2_grpc import ChannelsStub
 from rlmd.proto.rlmd.v1.runs_pb2_grpc import RunsStub
@@ -52,13 +53,11 @@ class Run:
             NotFound: there is no such run.
             Unavailable: the daemon went away and did not come back within the timeout.
         """
-        if after < 0:
-            raise InvalidInput(f"{after} is below 0.", field="after", remedy="Give a sequence number, or 0.")
-        yield from follow(self._connection, None, self._name, after)
+        yield from follow(self._connection, None, self._name, check_int(after, "after"))
 
     def cancel(self, reason: str = "") -> RunInfo:
         """Stop the run and its children. What it did is kept. No effect on one that has ended."""
-        request = runs_pb2.CancelRunRequest(name=self._name, reason=reason)
+        request = runs_pb2.CancelRunRequest(name=self._name, reason=check_str(reason, "reason"))
         return decode.run(self._connection.call(self._runs.CancelRun, request))
 
     def wait(self) -> RunInfo:
@@ -80,6 +79,7 @@ def follow(
     channels, runs = ChannelsStub(connection.channel), RunsStub(connection.channel)
     patience: Patience | None = None
     while True:
+        connection.check_open()
         began = time.monotonic()
         watch = runs_pb2.WatchRunRequest(name=name, after_sequence=after)
         stream = (

@@ -1,0 +1,215 @@
+"""What no argument can be: each public method refuses it with an error of ours that names the field."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import rlmd
+from rlmd.clients.records import Limits
+from tests.clients.conftest import Cli
+from tests.daemon_process import DaemonProcess
+
+BIG = 1 << 70
+Call = Callable[[rlmd.Client], Any]
+"""Typed Any all over: a wrong type is what is tested."""
+
+
+def m(client: rlmd.Client) -> Any:
+    return client.agent("main").memory
+
+
+def a(client: rlmd.Client) -> Any:
+    return client.agent("main")
+
+
+REFUSED: list[tuple[str, Call]] = [
+    ("version", lambda c: m(c).get("n", version="1")),
+    ("version", lambda c: m(c).get("n", version=True)),
+    ("version", lambda c: m(c).get("n", version=BIG)),
+    ("version", lambda c: m(c).get("n", version=10**5000)),
+    ("version", lambda c: m(c).get("n", version=0)),
+    ("name", lambda c: m(c).get(3)),
+    ("as_of", lambda c: m(c).get("n", as_of=3)),
+    ("version", lambda c: m(c).variable("n", version=1.5)),
+    ("expect", lambda c: m(c).set("n", 1, expect=BIG)),
+    ("expect", lambda c: m(c).set("n", 1, expect=-1)),
+    ("expect", lambda c: m(c).set("n", "x" * 5_000_000, expect="1")),
+    ("note", lambda c: m(c).set("n", 1, note=3)),
+    ("origin", lambda c: m(c).set("n", 1, origin="mars")),
+    ("origin", lambda c: m(c).set("n", 1, origin=[])),
+    ("source_time", lambda c: m(c).set("n", 1, source_time="soon")),
+    ("value", lambda c: m(c).set("n", 10**5000)),
+    ("value", lambda c: m(c).set("n", object())),
+    ("expect", lambda c: m(c).append("n", "x", expect="1")),
+    ("source", lambda c: m(c).upload("n", 3)),
+    ("text", lambda c: m(c).upload("n", __file__, text=None)),
+    ("append", lambda c: m(c).upload("n", __file__, append="no")),
+    ("version", lambda c: m(c).open("n", version="1")),
+    ("version", lambda c: list(m(c).read("n", version=BIG))),
+    ("version", lambda c: m(c).download("n", "file", version=BIG)),
+    ("values", lambda c: m(c).set_all([1])),
+    ("name", lambda c: m(c).set_all({3: 1})),
+    ("query", lambda c: m(c).search(None)),
+    ("k", lambda c: m(c).search("x", k="a")),
+    ("k", lambda c: m(c).search("x", k=1 << 40)),
+    ("k", lambda c: m(c).search("x", k=0)),
+    ("prefix", lambda c: m(c).search("x", prefix=None)),
+    ("prefix", lambda c: m(c).names(3)),
+    ("prefix", lambda c: list(m(c).variables(3))),
+    ("deleted", lambda c: list(m(c).variables(deleted="no"))),
+    ("name", lambda c: m(c).version(None)),
+    ("name", lambda c: m(c).history(None)),
+    ("a", lambda c: m(c).diff("n", "a", "b")),
+    ("b", lambda c: m(c).diff("n", 1, BIG)),
+    ("version", lambda c: m(c).revert("n", "1")),
+    ("expect", lambda c: m(c).revert("n", 1, expect=1.0)),
+    ("expect", lambda c: m(c).delete("n", expect=BIG)),
+    ("note", lambda c: m(c).undelete("n", note=b"x")),
+    ("name", lambda c: m(c).size(b"n")),
+    ("end", lambda c: m(c).slice("n", 5, 1 << 80)),
+    ("start", lambda c: m(c).slice("n", -1, 5)),
+    ("version", lambda c: m(c).slice("n", 0, 5, version="1")),
+    ("pattern", lambda c: m(c).grep(3)),
+    ("k", lambda c: m(c).grep("x", k=None)),
+    ("agent", lambda c: c.agent(3)),  # type: ignore[arg-type]
+    ("agent", lambda c: c.create_agent(3)),  # type: ignore[arg-type]
+    ("limits.steps", lambda c: c.create_agent("never", limits=Limits(steps=BIG))),
+    ("limits", lambda c: c.create_agent("never", limits=5)),  # type: ignore[arg-type]
+    ("model", lambda c: a(c).update(model=0)),
+    ("limits.depth", lambda c: a(c).update(limits=Limits(depth="1"))),  # type: ignore[arg-type]
+    ("force", lambda c: a(c).delete(force="no")),
+    ("text", lambda c: a(c).chat(5)),
+    ("channel", lambda c: a(c).chat("hi", channel=None)),
+    ("text", lambda c: list(a(c).stream(None))),
+    ("text", lambda c: a(c).send(b"hi")),
+    ("id", lambda c: a(c).run(None)),
+    ("id", lambda c: a(c).run(-1)),
+    ("n", lambda c: a(c).runs(n="1")),
+    ("n", lambda c: a(c).runs(n=0)),
+    ("states", lambda c: a(c).runs(states=["asleep"])),
+    ("states", lambda c: a(c).runs(states="done")),
+    ("children", lambda c: a(c).runs(children=1)),
+    ("after", lambda c: list(a(c).run(1).watch("0"))),
+    ("after", lambda c: list(a(c).run(1).watch(BIG))),
+    ("reason", lambda c: a(c).run(1).cancel(5)),
+    ("n", lambda c: a(c).log.recent("5")),
+    ("a", lambda c: a(c).log.between(1, 2)),
+    ("query", lambda c: a(c).log.search(None)),
+    ("k", lambda c: a(c).log.search("x", k=BIG)),
+    ("user", lambda c: c.admin.create_user(3)),  # type: ignore[arg-type]
+    ("administrator", lambda c: c.admin.create_user("never", administrator=1)),  # type: ignore[arg-type]
+    ("user", lambda c: c.admin.tokens(3)),  # type: ignore[arg-type]
+    ("label", lambda c: c.admin.create_token(3)),  # type: ignore[arg-type]
+    ("token", lambda c: c.admin.revoke_token(None)),  # type: ignore[arg-type]
+    ("by", lambda c: c.admin.usage("moon")),  # type: ignore[arg-type]
+    ("after", lambda c: c.admin.usage(after=5)),  # type: ignore[arg-type]
+]
+"""A field, and a call that gives what it cannot be."""
+
+WITHOUT_ARGUMENTS = {"close", "status", "agents", "get", "wait", "whoami", "users"}
+
+
+@pytest.fixture(scope="module")
+def client(shared: DaemonProcess) -> Iterator[rlmd.Client]:
+    with rlmd.connect(data=shared.data) as made:
+        yield made
+
+
+@pytest.mark.parametrize(("field", "call"), REFUSED)
+def test_refused(client: rlmd.Client, field: str, call: Call) -> None:
+    with pytest.raises(rlmd.InvalidInput) as caught:
+        call(client)
+    assert caught.value.field == field
+    assert caught.value.reason
+    assert caught.value.remedy
+
+
+def test_the_table_has_every_method() -> None:
+    source = inspect.getsource(inspect.getmodule(test_refused) or rlmd)
+    for kind in (rlmd.Client, rlmd.Agent, rlmd.Memory, rlmd.Run, rlmd.Log):
+        for name, method in inspect.getmembers(kind, inspect.isfunction):
+            if not name.startswith("_") and len(inspect.signature(method).parameters) > 1:
+                assert f".{name}(" in source, f"{kind.__name__}.{name}"
+
+
+@pytest.mark.parametrize(
+    ("field", "given"),
+    [
+        ("timeout", {"timeout": "x"}),
+        ("timeout", {"timeout": True}),
+        ("timeout", {"timeout": float("nan")}),
+        ("timeout", {"timeout": 10**400}),
+        ("token", {"token": "bad\ntoken"}),
+        ("token", {"token": "bäd"}),
+        ("token", {"token": ""}),
+        ("token", {"token": 5}),
+        ("address", {"address": 5}),
+        ("data", {"data": 5}),
+        ("data", {"data": b"/data"}),
+    ],
+)
+def test_connect_refuses(shared: DaemonProcess, field: str, given: dict[str, Any]) -> None:
+    with pytest.raises(rlmd.InvalidInput) as caught:
+        rlmd.connect(**{"data": shared.data, **given})
+    assert caught.value.field == field
+    assert "bad" not in str(caught.value)
+
+
+def test_a_closed_client_says_so(shared: DaemonProcess) -> None:
+    client = rlmd.connect(data=shared.data)
+    agent = client.agent("main")
+    client.close()
+    client.close()
+    calls: list[Callable[[], object]] = [
+        client.status,
+        client.agent,
+        client.agents,
+        lambda: agent.memory.get("n"),
+        lambda: agent.memory.set("n", "x" * 5_000_000),
+        lambda: agent.memory.open("n"),
+        lambda: agent.chat("hi"),
+        lambda: list(agent.run(1).watch()),
+    ]
+    for call in calls:
+        with pytest.raises(rlmd.PreconditionFailed, match="closed"):
+            call()
+
+
+async def test_a_closed_async_client_says_so(shared: DaemonProcess) -> None:
+    client = await rlmd.connect_async(data=shared.data)
+    await client.close()
+    with pytest.raises(rlmd.PreconditionFailed, match="closed"):
+        await client.status()
+
+
+NINES = "9" * 20
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("memory", "get", "x", "-v", NINES),
+        ("memory", "get", "x", "-v", "0"),
+        ("memory", "set", "x", "y", "--expect", NINES),
+        ("memory", "set", "x", "--json-value", "1" * 5000),
+        ("memory", "append", "x", "y", "--expect", "-1"),
+        ("memory", "search", "x", "-k", NINES),
+        ("memory", "history", "x", "-n", NINES),
+        ("memory", "diff", "x", "1", NINES),
+        ("memory", "revert", "x", NINES),
+        ("memory", "delete", "x", "--expect", NINES),
+        ("run", "list", "-n", NINES),
+        ("run", "watch", "1", "--after", NINES),
+        ("log", "-n", NINES),
+        ("agent", "update", "main", "--steps", NINES),
+        ("down", "--wait", "-1"),
+    ],
+)
+def test_numbers_on_the_command_line(cli: Cli, words: tuple[str, ...]) -> None:
+    done = cli(*words)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.count("\n") == 1
