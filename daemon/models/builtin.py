@@ -2,11 +2,13 @@
 
 It stands exactly where a real model stands. It is given the same messages, keeps no state between calls, and
 answers with programs for the same REPL, which run, are journaled and can be read like any other. What it
-understands is the table in `builtin_rules.py`; the programs are in `builtin_programs.py`.
+understands is the table in `builtin_rules.py`; the programs are in `builtin_programs.py` (what changes) and
+`builtin_answers.py` (what reads).
 
 Its scheme of memory: what is said about somebody or something is appended to `facts/<subject>`, a list of
 `{"said", "by", "at"}`: the sentence, who said it, when. Corrections replace a statement in a new version,
-so that `memory.history` keeps what was said before. `builtin/changes` remembers what `undo` takes back.
+so that `memory.history` keeps what was said before. `builtin/changes` remembers what `undo` takes back, and
+`builtin/forgotten` what answers do not quote from the log any more.
 """
 
 from __future__ import annotations
@@ -15,10 +17,11 @@ import inspect
 import re
 from collections.abc import Sequence
 
+from . import builtin_answers as answers
 from . import builtin_language as language
-from . import builtin_programs as programs
 from .answer import mend
 from .api import Message, OnText, Reply, Request, Usage
+from .builtin_code import fenced, say
 from .builtin_extract import extract
 from .builtin_rules import own_step, program_for
 
@@ -70,12 +73,12 @@ def answer(messages: Sequence[Message]) -> str:
     step = own_step(event)
     if all(message.role != "assistant" for message in messages):
         if _CHILD.search(asked[0]):
-            return programs.fenced(programs.extract(language.stems(event)))
-        return programs.fenced(step if step is not None else program_for(event))
+            return fenced(answers.extract(language.stems(event)))
+        return fenced(step if step is not None else program_for(event))
     observation = _without_header(mend(asked[-1]))
     if step is not None:
-        return programs.fenced(programs.say(observation or "The step ran and printed nothing."))
-    return programs.fenced(programs.say(f"That did not work. The REPL says:\n{observation}"))
+        return fenced(say(observation or "The step ran and printed nothing."))
+    return fenced(say(f"That did not work. The REPL says:\n{observation}"))
 
 
 def event_text(card: str) -> str | None:

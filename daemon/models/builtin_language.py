@@ -92,6 +92,13 @@ def stem(word: str) -> str:
     return word
 
 
+def owners(text: str) -> list[str]:
+    """Of whom something is asked: `Anna` and `Anna Berg` in `Anna Berg's number`."""
+    found = re.findall(r"((?:[^\W\d_]\w* )*[^\W\d_]\w*)['’]s\b", text)
+    parts = [whole.split() for whole in found]
+    return [" ".join(part[at:]) for part in parts for at in range(len(part))]
+
+
 def names(text: str) -> list[str]:
     """Words with a capital inside a sentence, in lower case: most likely names."""
     found = re.findall(r"(?<=\s)[^\W\d_a-z]\w*", text)

@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from . import builtin_answers as answers
 from . import builtin_language as language
 from . import builtin_programs as programs
-from .builtin_programs import FACTS, Statement
+from .builtin_code import FACTS, say
+from .builtin_programs import Statement
 
 _LONG = 2000
 """Characters of a message from which it is kept whole instead of by sentences."""
@@ -42,8 +44,8 @@ def program_for(event: str) -> str:
             return rule.program(match)
     statements = _statements(event)
     if statements is None:
-        return programs.say(_LOST)
-    return programs.remember(statements) if statements else programs.say(_PRONOUN)
+        return say(_LOST)
+    return programs.remember(statements) if statements else say(_PRONOUN)
 
 
 def _statements(text: str) -> list[Statement] | None:
@@ -71,7 +73,7 @@ def _remember(match: re.Match[str]) -> str:
 def _correct(match: re.Match[str]) -> str:
     statements = _statements(match["rest"].strip())
     if not statements:
-        return programs.say(_PRONOUN)
+        return say(_PRONOUN)
     first = statements[0]
     about = set(language.words(first.name.replace("-", " ")))
     words = [language.stem(word) for word in language.words(first.said) if word not in about]
@@ -80,13 +82,17 @@ def _correct(match: re.Match[str]) -> str:
 
 def _forget(match: re.Match[str]) -> str:
     asked = re.sub(r"^(?:about|everything about|all about)\s+", "", match["rest"].strip().rstrip(".!"))
-    return programs.forget(_variables(asked), asked)
+    words = language.words(asked)
+    mine = re.match(r"(?:i|my|our|(?:where|what|who|when|how|that) (?:i|we|my|our))\b", asked, re.IGNORECASE)
+    about = [language.MYSELF] if mine else [language.slug(word) for word in words]
+    holders = [FACTS + subject for subject in dict.fromkeys([*about, language.NOTES])]
+    return programs.forget(_variables(asked), holders, [language.stem(word) for word in words], asked)
 
 
 def _forget_statement(match: re.Match[str]) -> str:
     said = match["rest"].strip().rstrip(".!")
     name = FACTS + (language.subject(said) or language.NOTES)
-    return programs.forget_statement(name, language.stems(said))
+    return programs.forget([], [name], language.stems(said), said)
 
 
 def _variables(asked: str) -> list[str]:
@@ -100,7 +106,7 @@ def _variables(asked: str) -> list[str]:
 def _list(match: re.Match[str]) -> str:
     asked = (match["rest"] or "").strip().strip("`")
     every = asked.lower() in ("", "all", "everything", "facts", "people", "names", "variables", "memory")
-    return programs.list_names("" if every else asked)
+    return answers.list_names("" if every else asked)
 
 
 def _answer(match: re.Match[str]) -> str:
@@ -109,16 +115,17 @@ def _answer(match: re.Match[str]) -> str:
     if re.search(r"\b(?:i|me|my|mine)\b", question, re.IGNORECASE) and not words:
         words = [language.MYSELF]
     if not words:
-        return programs.say("Name somebody or something in your question, and I will look for it.")
-    names = [FACTS + language.slug(word) for word in words] + [FACTS + language.MYSELF]
+        return say("Name somebody or something in your question, and I will look for it.")
+    subjects = [*language.owners(question), *words, language.MYSELF]
+    names = [FACTS + language.slug(subject) for subject in subjects]
     stems = [language.stem(word) for word in words]
     musts = language.names(re.sub(r"['’]s\b", "", question))
     mine = re.search(r"\b(?:my|mine|i)\b(?! (?:say|said|tell|told|mention))", question, re.IGNORECASE)
-    return programs.answer(question, stems, names, musts, FACTS + language.MYSELF if mine else "")
+    return answers.answer(question, stems, names, musts, FACTS + language.MYSELF if mine else "")
 
 
-def _say(text: str) -> Callable[[re.Match[str]], str]:
-    return lambda match: programs.say(text)
+def _says(text: str) -> Callable[[re.Match[str]], str]:
+    return lambda match: say(text)
 
 
 def _rule(pattern: str, program: Callable[[re.Match[str]], str]) -> Rule:
@@ -129,34 +136,34 @@ _END = r"[\s.!?]*\Z"
 _WRONG = r"that(?:'s| is) (?:wrong|not right|not true)"
 
 RULES: tuple[Rule, ...] = (
-    _rule(r"\s*\Z", _say(_LOST)),
-    _rule(rf"(?:hello|hi|hey|good (?:morning|afternoon|evening|day))\b(?: \w+)?{_END}", _say(_GREETING)),
+    _rule(r"\s*\Z", _says(_LOST)),
+    _rule(rf"(?:hello|hi|hey|good (?:morning|afternoon|evening|day))\b(?: \w+)?{_END}", _says(_GREETING)),
     _rule(
-        rf"(?:help|/help|\?|who are you|what are you|what can you do|how does this work){_END}", _say(_WHO)
+        rf"(?:help|/help|\?|who are you|what are you|what can you do|how does this work){_END}", _says(_WHO)
     ),
     _rule(
-        rf"(?:thanks?|thank you|thx|great|nice|cool|perfect)\b[^?]{{0,20}}{_END}", _say("You are welcome.")
+        rf"(?:thanks?|thank you|thx|great|nice|cool|perfect)\b[^?]{{0,20}}{_END}", _says("You are welcome.")
     ),
-    _rule(rf"(?:bye|goodbye|good night|see you)\b[^?]{{0,20}}{_END}", _say("Goodbye. I will be here.")),
-    _rule(rf"(?:ok|okay|yes|fine|sure|good){_END}", _say("Good.")),
+    _rule(rf"(?:bye|goodbye|good night|see you)\b[^?]{{0,20}}{_END}", _says("Goodbye. I will be here.")),
+    _rule(rf"(?:ok|okay|yes|fine|sure|good){_END}", _says("Good.")),
     _rule(rf"(?:undo|undo that|take that back){_END}", lambda match: programs.undo()),
     _rule(rf"(?:what do you (?:know|remember)|what have you (?:kept|noted)){_END}(?P<rest>)", _list),
     _rule(r"list\b(?: of)?(?: all)?\s*(?P<rest>[^\n]*)\Z", _list),
-    _rule(r"show(?: me)?\s+(?P<rest>\S[^\n]*)\Z", lambda m: programs.show(_variables(m["rest"]), m["rest"])),
+    _rule(r"show(?: me)?\s+(?P<rest>\S[^\n]*)\Z", lambda m: answers.show(_variables(m["rest"]), m["rest"])),
     _rule(
         r"history(?: of)?\s+(?P<rest>\S[^\n]*)\Z",
-        lambda m: programs.history(_variables(m["rest"]), m["rest"]),
+        lambda m: answers.history(_variables(m["rest"]), m["rest"]),
     ),
     _rule(r"forget\s+that\s+(?P<rest>\S+\s+\S.*)", _forget_statement),
-    _rule(rf"forget(?:\s+(?:that|it|this))?{_END}", _say("Forget what? `forget Bob`, or `undo`.")),
+    _rule(rf"forget(?:\s+(?:that|it|this))?{_END}", _says("Forget what? `forget Bob`, or `undo`.")),
     _rule(
         rf"forget\s+(?:everything|all){_END}",
-        _say("I forget one thing at a time: `list` shows them, `forget NAME` deletes one."),
+        _says("I forget one thing at a time: `list` shows them, `forget NAME` deletes one."),
     ),
     _rule(r"forget\s+(?P<rest>\S[^\n]*)\Z", _forget),
     _rule(
         rf"(?:no|wrong|{_WRONG}){_END}",
-        _say("What is right then? Say `no, Bob lives in Paris`."),
+        _says("What is right then? Say `no, Bob lives in Paris`."),
     ),
     _rule(
         rf"(?:no|actually|correction|wrong|{_WRONG})\s*[,:;.-]\s*(?P<rest>[^?]+)\Z",

@@ -127,10 +127,52 @@ async def test_py_runs_the_persons_own_step_and_shows_what_it_did(mind: Mind) ->
 
 
 async def test_a_program_that_fails_is_told(mind: Mind) -> None:
-    mind.memory_set("facts/bob", "not a list")
-    told = await mind.say("Bob lives in Berlin")
-    assert told.startswith("That did not work.")
-    assert "not a list" in told
+    mind.memory_set("builtin/changes", [{"name": "facts/gone", "before": 7, "deleted": False}])
+    assert (await mind.say("undo")).startswith("That did not work.")
+    assert await mind.say("undo") == "There is no change of mine to take back.", "it is not stuck"
+
+
+LOST = {
+    "undone": ["Anna's phone number is 555-1234", "undo", "what is Anna's number?"],
+    "forgotten": ["Paul's email is p@x.org", "forget Paul", "what is Paul's email?"],
+    "a part": ["Paul's email is p@x.org", "Paul likes tea", "forget Paul's email", "what is Paul's email?"],
+    "corrected": ["Bob lives in Oslo 555", "no, Bob lives in Rome", "forget Bob", "where does Bob live?"],
+    "a correction undone": ["Bob has 1", "no, Bob has 555", "undo", "what has Bob 555?"],
+}
+
+
+@pytest.mark.parametrize("said", LOST.values(), ids=LOST)
+async def test_what_was_taken_back_does_not_come_from_the_log(mind: Mind, said: list[str]) -> None:
+    for text in said[:-1]:
+        assert "did not work" not in await mind.say(text)
+    mind.values = {name: kept for name, kept in mind.values.items() if name.startswith("builtin/")}
+    told = await mind.say(said[-1])
+    assert "p@x.org" not in told
+    assert "555" not in told
+
+
+FOREIGN: list[tuple[str, object]] = [
+    ("facts/me", "I like tea"),
+    ("facts/me", ["I like tea", {"said": "I like soup"}, 7]),
+    ("facts/me", {"likes": "tea"}),
+    ("builtin/changes", 1),
+    ("builtin/changes", ["x", {"name": 1}]),
+    ("builtin/forgotten", "x"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), FOREIGN)
+async def test_foreign_values_read_as_plain_texts(mind: Mind, name: str, value: object) -> None:
+    mind.memory_set(name, value)
+    before = mind.memory_get("facts/me")
+    assert ("tea" in await mind.say("what do I like?")) == (name == "facts/me")
+    for text in ("list", "show me", "show myself", "I like cheese"):
+        assert "did not work" not in await mind.say(text)
+    assert "cheese" in await mind.say("what do I like?")
+    assert (await mind.say("undo")).startswith("Undone: facts/me")
+    assert mind.memory_get("facts/me") == before
+    for text in ("no, I like rice", "forget that I like rice", "forget me"):
+        assert "did not work" not in await mind.say(text)
 
 
 SMALL_TALK = [
