@@ -22,6 +22,9 @@ from .records import Status
 from .sync import connect
 
 POLL_SECONDS = 0.05
+SILENT_SECONDS = 3.0
+"""How long a daemon that says it listens may not answer, as while it takes its socket or ends."""
+START_SECONDS = 60.0
 LOG_TAIL = 2_000
 """Characters of the log that an error quotes."""
 
@@ -64,11 +67,12 @@ def command(settings: Settings, listen: str | None = None) -> list[str]:
     return [*arguments, "--listen", listen] if listen else arguments
 
 
-def start(settings: Settings, *, listen: str | None = None, wait: float = 60) -> Status:
+def start(settings: Settings, *, listen: str | None = None, wait: float = START_SECONDS) -> Status:
     """Start a daemon that outlives this process, and wait until it answers.
 
     Raises:
-        Unavailable: it ended instead; the end of its log is quoted.
+        Unavailable: it ended instead; the end of its log is quoted. Or another holds the directory and
+            does not answer.
         DeadlineExceeded: it has not answered after `wait` seconds.
     """
     make_folder(settings)
@@ -88,7 +92,9 @@ def start(settings: Settings, *, listen: str | None = None, wait: float = 60) ->
         answer = answering(settings)
         if answer is not None:
             return answer
-        if child.poll() is not None and holder(settings) is None:
+        if child.poll() is not None:
+            if running(settings) is not None:
+                continue
             raise Unavailable(
                 f"The daemon ended while it started (status {child.returncode}): {_tail(settings, before)}",
                 remedy=f"Mend what it says; all of it is in {settings.log_file}.",
@@ -116,6 +122,37 @@ def answering(settings: Settings) -> Status | None:
         if settings.token_file.exists():
             raise
         return None
+
+
+def running(settings: Settings) -> Status | None:
+    """The status of the daemon on the data directory, waited for while it starts; None if there is none.
+
+    Raises:
+        Unavailable: there is one, and it does not answer.
+        Unauthenticated: it does not know our token.
+    """
+    began = time.monotonic()
+    while True:
+        answer = answering(settings)
+        if answer is not None:
+            return answer
+        found = holder(settings)
+        if found is None:
+            return None
+        if time.monotonic() - began > (SILENT_SECONDS if found.addresses else START_SECONDS):
+            raise silent(settings, found)
+        time.sleep(POLL_SECONDS)
+
+
+def silent(settings: Settings, found: Holder) -> Unavailable:
+    """What to say of a daemon that is there and does not answer."""
+    if not found.addresses:
+        reason = f"The daemon (pid {found.pid}) on {settings.data} is still starting."
+        return Unavailable(reason, remedy=f"Try again in a moment, or see {settings.log_file}.")
+    return Unavailable(
+        f"The daemon (pid {found.pid}) holds {settings.data} but does not answer.",
+        remedy="Run `rlmd down --force`, then `rlmd up`.",
+    )
 
 
 def stop(settings: Settings, *, wait: float = 30, force: bool = False) -> Holder | None:

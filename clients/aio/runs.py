@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import grpc
 
@@ -44,16 +44,19 @@ class Run:
         request = runs_pb2.GetRunRequest(name=self._name)
         return decode.run(await self._connection.call(self._runs.GetRun, request))
 
-    async def watch(self, after: int = 0) -> AsyncIterator[Update]:
+    async def watch(self, after: int = 0, on_lost: Callable[[], None] | None = None) -> AsyncIterator[Update]:
         """What the run did after a sequence number, then what it does, until it has ended.
 
         Each update that has a sequence number comes exactly once, also over a restart of the daemon.
+
+        Args:
+            on_lost: Called each time that the daemon is lost, before it is looked for again.
 
         Raises:
             NotFound: there is no such run.
             Unavailable: the daemon went away and did not come back within the timeout.
         """
-        async for update in follow(self._connection, None, self._name, check_int(after, "after")):
+        async for update in follow(self._connection, None, self._name, check_int(after, "after"), on_lost):
             yield update
 
     async def cancel(self, reason: str = "") -> RunInfo:
@@ -70,7 +73,11 @@ class Run:
 
 
 async def follow(
-    connection: Connection, say: channels_pb2.SendRequest | None, name: str, after: int
+    connection: Connection,
+    say: channels_pb2.SendRequest | None,
+    name: str,
+    after: int,
+    on_lost: Callable[[], None] | None = None,
 ) -> AsyncIterator[Update]:
     """The updates of a run until it has ended, over any number of connections.
 
@@ -108,6 +115,8 @@ async def follow(
         # we were slow. In both cases the rest comes from the next. A stream that stood longer than our
         # patience was connected, even if nothing happened on it.
         error = from_rpc(cause, connection.address.place) if cause else Unavailable("The stream ended early.")
+        if on_lost is not None and isinstance(error, Unavailable):
+            on_lost()
         if patience is None or time.monotonic() - began > connection.timeout:
             patience = Patience(connection.timeout)
         if not isinstance(error, Unavailable | Exhausted) or not patience.can_wait:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from rlmd.clients.check import INT32, INT64
+from rlmd.errors import Unavailable
 from rlmd.settings import Loaded, Settings
 
 if TYPE_CHECKING:
@@ -38,9 +39,18 @@ class App:
 
     def client(self) -> Client:
         """A client of the daemon on the data directory. Waits for no daemon that is not there."""
+        from rlmd.clients import local
         from rlmd.clients.sync import connect
 
-        return connect(data=self.settings.data)
+        settings = self.settings
+        try:
+            return connect(data=settings.data)
+        except Unavailable as exc:
+            # Its socket may be gone while it lives: then starting another would not help.
+            held = local.holder(settings)
+            if held is None:
+                raise
+            raise local.silent(settings, held) from exc
 
 
 pass_app = click.make_pass_decorator(App)

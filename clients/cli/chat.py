@@ -54,8 +54,8 @@ def chat(app: App, message: str | None, no_start: bool, agent: str) -> int:
 
 
 def _ensure(settings: Settings, no_start: bool) -> bool:
-    """Start a daemon if none answers; whether one was started."""
-    if no_start or local.answering(settings) is not None:
+    """Start a daemon if none is there; whether one was started."""
+    if no_start or local.running(settings) is not None:
         return False
     local.start(settings)
     return True
@@ -166,7 +166,14 @@ class Talk:
 
     def _follow(self, run: Run, after: int, view: View, said: list[str]) -> Ended:
         self._seen = after
-        for update in run.watch(after):
+
+        def lost() -> None:
+            # A revived daemon goes on with the run, and `watch` with what was not seen yet.
+            view.close()
+            if self._revived() and isinstance(view, Steps):
+                view.wait()
+
+        for update in run.watch(after, lost):
             self._seen = max(self._seen, update.sequence)
             if isinstance(update, Said):
                 said.append(update.text)

@@ -32,9 +32,9 @@ SECONDS = click.FloatRange(0, 86_400)
 def up(app: App, detach: bool, listen: str | None, wait: float) -> None:
     """Start the daemon, here or in the background. If one runs already, say so."""
     settings = type(app.settings).load({"data": app.data, "listen": listen}, os.environ).settings
-    running = local.holder(settings)
+    running = local.running(settings)
     if running is not None:
-        _told(app, local.answering(settings), f"Already running on {settings.data}, pid {running.pid}.")
+        _told(app, running, f"Already running on {settings.data}, pid {running.pid}.")
     elif detach:
         status = local.start(settings, listen=listen, wait=wait)
         _told(app, status, f"Running on {settings.data}, pid {status.pid}. Stop it with `rlmd down`.")
@@ -44,9 +44,9 @@ def up(app: App, detach: bool, listen: str | None, wait: float) -> None:
         os.execv(command[0], command)
 
 
-def _told(app: App, status: Status | None, sentence: str) -> None:
+def _told(app: App, status: Status, sentence: str) -> None:
     if app.json:
-        out.print_json(_status(app, status) if status else None)
+        out.print_json(_status(app, status))
     else:
         out.say(sentence)
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import grpc
 
@@ -44,16 +44,19 @@ class Run:
         request = runs_pb2.GetRunRequest(name=self._name)
         return decode.run(self._connection.call(self._runs.GetRun, request))
 
-    def watch(self, after: int = 0) -> Iterator[Update]:
+    def watch(self, after: int = 0, on_lost: Callable[[], None] | None = None) -> Iterator[Update]:
         """What the run did after a sequence number, then what it does, until it has ended.
 
         Each update that has a sequence number comes exactly once, also over a restart of the daemon.
+
+        Args:
+            on_lost: Called each time that the daemon is lost, before it is looked for again.
 
         Raises:
             NotFound: there is no such run.
             Unavailable: the daemon went away and did not come back within the timeout.
         """
-        yield from follow(self._connection, None, self._name, check_int(after, "after"))
+        yield from follow(self._connection, None, self._name, check_int(after, "after"), on_lost)
 
     def cancel(self, reason: str = "") -> RunInfo:
         """Stop the run and its children. What it did is kept. No effect on one that has ended."""
@@ -69,7 +72,11 @@ class Run:
 
 
 def follow(
-    connection: Connection, say: channels_pb2.SendRequest | None, name: str, after: int
+    connection: Connection,
+    say: channels_pb2.SendRequest | None,
+    name: str,
+    after: int,
+    on_lost: Callable[[], None] | None = None,
 ) -> Iterator[Update]:
     """The updates of a run until it has ended, over any number of connections.
 
@@ -107,6 +114,8 @@ def follow(
         # we were slow. In both cases the rest comes from the next. A stream that stood longer than our
         # patience was connected, even if nothing happened on it.
         error = from_rpc(cause, connection.address.place) if cause else Unavailable("The stream ended early.")
+        if on_lost is not None and isinstance(error, Unavailable):
+            on_lost()
         if patience is None or time.monotonic() - began > connection.timeout:
             patience = Patience(connection.timeout)
         if not isinstance(error, Unavailable | Exhausted) or not patience.can_wait:

@@ -23,12 +23,12 @@ ENDLESS = b"/py while True: pass"
 
 
 @contextlib.contextmanager
-def piped(daemon: DaemonProcess) -> Iterator[Process]:
+def piped(daemon: DaemonProcess, *options: str) -> Iterator[Process]:
     """A chat that is fed by a pipe, while it runs."""
     pipe = subprocess.PIPE
     environment = {**daemon.env, "RLMD_DATA": str(daemon.data)}
     with subprocess.Popen(
-        [*COMMAND, "chat"], env=environment, stdin=pipe, stdout=pipe, stderr=pipe
+        [*COMMAND, "chat", *options], env=environment, stdin=pipe, stdout=pipe, stderr=pipe
     ) as process:
         try:
             yield process
@@ -96,7 +96,8 @@ def test_ctrl_c_in_a_pipe_cancels_and_leaves(shared: DaemonProcess, cli: Cli) ->
 
 
 def test_a_restart_in_the_middle_of_a_pipe(daemon: DaemonProcess) -> None:
-    with piped(daemon) as process:
+    # Else the chat and the test would race to start the daemon again.
+    with piped(daemon, "--no-start") as process:
         assert process.stdout is not None
         write(process, b"My boat is blue.")
         assert b"blue" in process.stdout.readline()
@@ -189,3 +190,24 @@ def test_a_terminal_shows_steps_and_ctrl_c_stays(terminal: Terminal, shared: Dae
     history = shared.data / "chat_history"
     assert history.stat().st_mode & 0o777 == 0o600
     assert "half a line" not in history.read_text()
+
+
+def test_a_terminal_revives_a_daemon_that_is_killed(daemon: DaemonProcess) -> None:
+    terminal = Terminal(daemon)
+    try:
+        terminal.wait_for("main>")
+        terminal.type(ENDLESS.decode() + "\r")
+        terminal.wait_for("working")
+        until = time.monotonic() + 20
+        while not runner(daemon)("run", "list", "--state", "running").out:
+            assert time.monotonic() < until
+        daemon.kill()
+        terminal.wait_for("The daemon is gone; starting it again.")
+        terminal.wait_for("working")
+        assert runner(daemon)("run", "list", "--state", "running").out
+        terminal.type("\x03")
+        terminal.wait_for("The run was cancelled: stopped by Ctrl-C")
+        terminal.wait_for("main>")
+    finally:
+        terminal.close()
+        assert runner(daemon)("down", "--force").code == 0

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from rlmd.settings import Settings
 from tests.clients.conftest import Cli, runner
 from tests.daemon_process import DaemonProcess
 
@@ -84,3 +86,19 @@ def test_doctor_names_what_is_wrong(own: Cli, tmp_path: Path) -> None:
     wrong = {finding["check"]: finding for finding in json.loads(done.out) if not finding["ok"]}
     assert set(wrong) == {"data", "daemon"}
     assert all(finding["remedy"] for finding in wrong.values())
+
+
+def test_a_daemon_that_lost_its_socket_is_named(own: Cli, tmp_path: Path) -> None:
+    pid = json.loads(own("up", "--detach", "--json").out)["pid"]
+    settings = Settings(data=tmp_path / "data")
+    settings.socket.unlink()
+    for words in (("status",), ("memory", "list"), ("chat", "-m", "hi"), ("up", "--detach")):
+        began = time.monotonic()
+        done = own(*words)
+        assert time.monotonic() - began < 20
+        assert (done.code, done.out) == (5, "")
+        assert f"pid {pid}) holds {settings.data} but does not answer" in done.err
+        assert "rlmd down --force" in done.err
+    assert own("down", "--force").code == 0
+    assert own("up", "--detach").code == 0
+    assert own("status").code == 0
