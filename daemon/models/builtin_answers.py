@@ -8,8 +8,8 @@ from .builtin_code import FACTS, FITS, FORGOTTEN, READ, program, say
 
 # How questions and commands begin, which are in the log too but tell nothing.
 _ASKED = (
-    r"(?i)\W*(/|what|where|who|when|which|why|how|is|are|was|were|do|does|did|has|have|can|could|tell me"
-    r"|search|find|look for|forget|delete|remove|remind|show|list|history|undo)\b"
+    r"(?i)\W*(?:please )?(/|what|where|who|when|which|why|how|is|are|was|were|do|does|did|has|have|can|could"
+    r"|tell me|search|find|look for|forget|delete|remove|erase|remind|show|list|history|undo)\b"
 )
 
 
@@ -117,7 +117,7 @@ for name in {list(names)!r}:
     value = memory.get(name)
     if value is None:
         continue
-    if isinstance(value, list) and all([isinstance(x, dict) and "said" in x for x in value]):
+    if isinstance(value, list) and any([isinstance(x, dict) and "said" in x for x in value]):
         text = "\\n".join([told(x) for x in value])
     else:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1)

@@ -19,7 +19,7 @@ _VERBS = (
 _RELATION = re.compile(r"^(?:[Mm]y|[Oo]ur)\s+[\w-]+\s+(?P<subject>[^\W\d_a-z][\w-]*)\b(?!['’]s\s+\w+['’]s)")
 _MINE = re.compile(r"^(?:i|my|mine|we|our|i['’](?:m|ve|d|ll))\b", re.IGNORECASE)
 _POSSESSIVE = re.compile(r"^(?P<subject>[^,;:'’]{1,60}?)['’]s\s+\w")
-_PLAIN = re.compile(rf"^(?P<subject>[^,;:]{{1,60}}?)\s+(?:{_VERBS})\b", re.IGNORECASE)
+_PLAIN = re.compile(rf"^(?P<subject>[^,;:]{{1,60}}?)(?<!\bthe)\s+(?:{_VERBS})\b", re.IGNORECASE)
 _NAMED = re.compile(r"^(?P<subject>[^\W\d_a-z]\w*)\s+\w+(?:s|ed)\b")
 _ARTICLE = re.compile(r"^(?:the|a|an|this|that|these|those)\s+", re.IGNORECASE)
 _PRONOUNS = frozenset(
@@ -36,6 +36,14 @@ _STOP = frozenset(
         "your ",
     )
 )
+_COMMAND = re.compile(
+    r"(?:please|book|write|send|make|call|open|translate|summari[sz]e|give|play|buy|create|draft|schedule|set|run|read"
+    r"|calculate|compute|draw|explain|help|start|stop|add|change|update|turn|check|go|let|describe|order|generate"
+    r"|print|count|sort|compare|plan|fix|convert|search|do|don['’]t|try|answer|sing|wait)\b",
+    re.IGNORECASE,
+)
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff]{3}")
+"""Scripts that put no spaces between words."""
 _ENDINGS = ("ing", "ies", "es", "ed", "s", "e", "y")
 _STEM = 4
 """Letters that an ending leaves at least."""
@@ -54,16 +62,25 @@ def subject(sentence: str) -> str | None:
     """
     for pattern in (_RELATION, _MINE, _POSSESSIVE, _PLAIN, _NAMED):
         match = pattern.match(sentence)
-        if match is None:
+        if match is None or (pattern is _NAMED and _COMMAND.match(sentence)):
             continue
         if pattern is _MINE:
             return MYSELF
         found = match["subject"].split("'")[0].split("’")[0]
         if found.lower() in _PRONOUNS:
             return ""
+        if found.lower() in _STOP:
+            continue
         bare = _ARTICLE.sub("", found)
         return slug(bare) if len(bare.split()) <= 5 else NOTES
     return None
+
+
+def tells(text: str) -> bool:
+    """Whether a text that is no plain statement may still be one: no command, and more than one word."""
+    if _COMMAND.match(text) or text.startswith("/"):
+        return False
+    return len(re.findall(r"[^\W\d_]+", text)) > 1 or _UNSPACED.search(text) is not None
 
 
 def slug(text: str) -> str:

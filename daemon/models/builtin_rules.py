@@ -22,6 +22,10 @@ For a real model set OPENAI_API_KEY (or OPENAI_BASE_URL, any compatible server) 
 _GREETING = "Hello. I am the built-in stand-in, rules and no model. Tell me something to keep, or say `help`."
 _LOST = """I am only rules and did not understand that; nothing was stored.
 I keep statements ("Bob lives in Berlin", "remember: ..."), and answer questions about them; see `help`."""
+_AS_IT_STANDS = "Noted as it stands under facts/notes. I did not understand it, and can only quote it."
+_NO_WAKING = """Noted under facts/me, but neither these rules nor this version can wake by themselves:
+no reminder will come. `show facts/me` has it when you ask."""
+_NO_SUMS = "I cannot calculate. Python in my REPL can: `/py print({sum})`."
 _PRONOUN = "I cannot tell whom you mean. Say it with the name, and I will note it."
 
 
@@ -44,7 +48,9 @@ def program_for(event: str) -> str:
             return rule.program(match)
     statements = _statements(event)
     if statements is None:
-        return say(_LOST)
+        if not language.tells(event):
+            return say(_LOST)
+        return programs.remember([Statement(FACTS + language.NOTES, event)], _AS_IT_STANDS)
     return programs.remember(statements) if statements else say(_PRONOUN)
 
 
@@ -68,6 +74,16 @@ def _remember(match: re.Match[str]) -> str:
     said = match["rest"].strip()
     unnamed = [Statement(FACTS + language.NOTES, said.rstrip(". "))]
     return programs.remember(_statements(said) or unnamed)
+
+
+def _remind(match: re.Match[str]) -> str:
+    said = match.string.strip().rstrip(".! ")
+    return programs.remember([Statement(FACTS + language.MYSELF, said)], _NO_WAKING)
+
+
+def _sum(match: re.Match[str]) -> str:
+    asked = match["sum"].strip().replace("^", "**").translate(str.maketrans("×x÷", "**/"))
+    return say(_NO_SUMS.format(sum=asked))
 
 
 def _correct(match: re.Match[str]) -> str:
@@ -133,11 +149,18 @@ def _rule(pattern: str, program: Callable[[re.Match[str]], str]) -> Rule:
 
 
 _END = r"[\s.!?]*\Z"
+_FORGET = r"(?:please\s+)?(?:forget|delete|remove|erase)"
+_HELLO = (
+    r"hello|hi|hey|good (?:morning|afternoon|evening|day)|hallo|guten (?:tag|morgen|abend)"
+    r"|bonjour|hola|ciao|ol[áa]|привет|你好|こんにちは"
+)
+_CHAT = r"ok|okay|yes|yeah|fine|sure|good|great|nice|cool|perfect|well|right|lol|haha+|wow|oh|thanks|done|so"
+_SUM = r"\(*\d[\d.]*\)*(?:\s*(?:[-+*/^%×÷x]|\*\*)\s*\(*\d[\d.]*\)*)+"
 _WRONG = r"that(?:'s| is) (?:wrong|not right|not true)"
 
 RULES: tuple[Rule, ...] = (
     _rule(r"\s*\Z", _says(_LOST)),
-    _rule(rf"(?:hello|hi|hey|good (?:morning|afternoon|evening|day))\b(?: \w+)?{_END}", _says(_GREETING)),
+    _rule(rf"(?:{_HELLO})\b(?: \w+)?{_END}", _says(_GREETING)),
     _rule(
         rf"(?:help|/help|\?|who are you|what are you|what can you do|how does this work){_END}", _says(_WHO)
     ),
@@ -145,7 +168,7 @@ RULES: tuple[Rule, ...] = (
         rf"(?:thanks?|thank you|thx|great|nice|cool|perfect)\b[^?]{{0,20}}{_END}", _says("You are welcome.")
     ),
     _rule(rf"(?:bye|goodbye|good night|see you)\b[^?]{{0,20}}{_END}", _says("Goodbye. I will be here.")),
-    _rule(rf"(?:ok|okay|yes|fine|sure|good){_END}", _says("Good.")),
+    _rule(rf"(?:(?:{_CHAT})\b[\s,.!]*)+\Z", _says("Good.")),
     _rule(rf"(?:undo|undo that|take that back){_END}", lambda match: programs.undo()),
     _rule(rf"(?:what do you (?:know|remember)|what have you (?:kept|noted)){_END}(?P<rest>)", _list),
     _rule(r"list\b(?: of)?(?: all)?\s*(?P<rest>[^\n]*)\Z", _list),
@@ -154,13 +177,17 @@ RULES: tuple[Rule, ...] = (
         r"history(?: of)?\s+(?P<rest>\S[^\n]*)\Z",
         lambda m: answers.history(_variables(m["rest"]), m["rest"]),
     ),
-    _rule(r"forget\s+that\s+(?P<rest>\S+\s+\S.*)", _forget_statement),
-    _rule(rf"forget(?:\s+(?:that|it|this))?{_END}", _says("Forget what? `forget Bob`, or `undo`.")),
     _rule(
-        rf"forget\s+(?:everything|all){_END}",
+        rf"{_FORGET}\s+(?:that|it|this|(?:the|my) last (?:one|note)){_END}",
+        lambda m: programs.undo(note_only=True),
+    ),
+    _rule(rf"{_FORGET}\s+that\s+(?P<rest>\S+\s+\S.*)", _forget_statement),
+    _rule(rf"{_FORGET}{_END}", _says("Forget what? `forget Bob`, or `undo`.")),
+    _rule(
+        rf"{_FORGET}\s+(?:everything|all){_END}",
         _says("I forget one thing at a time: `list` shows them, `forget NAME` deletes one."),
     ),
-    _rule(r"forget\s+(?P<rest>\S[^\n]*)\Z", _forget),
+    _rule(rf"{_FORGET}\s+(?P<rest>\S[^\n]*)\Z", _forget),
     _rule(
         rf"(?:no|wrong|{_WRONG}){_END}",
         _says("What is right then? Say `no, Bob lives in Paris`."),
@@ -174,7 +201,11 @@ RULES: tuple[Rule, ...] = (
         r"(?:please\s+)?(?:remember|note|keep in mind)(?:\s+that\b|\s*:|,)?\s+(?P<rest>\S.*[^?\s])\s*\Z",
         _remember,
     ),
-    _rule(r".*\?\s*\Z", _answer),
+    _rule(r"remind me (?:what|where|who|whom|whose|when|which|why|how|of|about)\b", _answer),
+    _rule(r"(?:please\s+)?(?:remind me|wake me|set an? (?:reminder|alarm|timer))\b[^?]*\Z", _remind),
+    _rule(rf"(?:what is|what['’]s|how much is|calculate|compute)\s+(?P<sum>{_SUM})[\s=.!?]*\Z", _sum),
+    _rule(rf"(?P<sum>(?!\d+(?:[-/]\d+)+\s*\Z){_SUM})[\s=?]*\Z", _sum),
+    _rule(r".*[?？؟]\s*\Z", _answer),
     _rule(r"(?:what|where|who|whom|whose|when|which|why|how|tell me|search|find|look for)\b", _answer),
     _rule(r"(?:is|are|was|were|does|do|did|has|have|can|could|will|would|should)\b", _answer),
 )

@@ -54,9 +54,9 @@ async def test_questions_are_answered_by_quoting(mind: Mind) -> None:
 
 
 async def test_the_log_answers_where_memory_does_not(mind: Mind) -> None:
-    await mind.say("Hm, the trip to Lisbon, maybe", sender="dora")
+    await mind.say("Book the trip to Lisbon", sender="dora")
     told = await mind.say("what about Lisbon?")
-    assert told == '"Hm, the trip to Lisbon, maybe" (dora, 2026-11-20 12:01, log)'
+    assert told == '"Book the trip to Lisbon" (dora, 2026-11-20 12:01, log)'
     assert await mind.say("what about Lisbon?") == told, "neither questions nor own answers are quoted"
 
 
@@ -175,6 +175,67 @@ async def test_foreign_values_read_as_plain_texts(mind: Mind, name: str, value: 
         assert "did not work" not in await mind.say(text)
 
 
+async def test_a_part_is_forgotten_by_what_it_is_about(mind: Mind) -> None:
+    for text in ("my birthday is 3 May", "I live in Rome", "I like tea", "Bob lives in Oslo"):
+        await mind.say(text)
+    assert "my birthday is 3 May" in await mind.say("forget my birthday")
+    assert "I live in Rome" in await mind.say("please forget where I live.")
+    assert [fact["said"] for fact in mind.memory_get("facts/me")] == ["I like tea"]
+    assert "nothing under 'my car'" in await mind.say("delete my car")
+    assert (await mind.say("remove Bob")).startswith("Forgotten: facts/bob.")
+    assert "nothing" in await mind.say("where do I live?")
+
+
+@pytest.mark.parametrize("words", ["delete that", "Forget that!", "forget it", "remove the last note"])
+async def test_the_last_note_is_taken_back_but_nothing_else(mind: Mind, words: str) -> None:
+    await mind.say("Bob likes tea")
+    await mind.say("Bob lives in Berlin")
+    assert (await mind.say(words)).startswith("Undone: facts/bob")
+    assert [fact["said"] for fact in mind.memory_get("facts/bob")] == ["Bob likes tea"]
+    await mind.say("forget Bob")
+    assert "not a note" in await mind.say(words)
+    assert mind.memory_get("facts/bob") is None
+
+
+UNCLEAR = [
+    "Ich mag Kaffee",
+    "我喜欢茶",
+    "the end",
+    "Hm, the trip to Lisbon, maybe",
+    "pizza 🍕 and beer",
+    "Я люблю чай",
+]
+
+
+@pytest.mark.parametrize("text", UNCLEAR)
+async def test_what_is_not_understood_is_kept_as_it_stands(mind: Mind, text: str) -> None:
+    assert (await mind.say(text)).startswith("Noted as it stands under facts/notes")
+    assert [fact["said"] for fact in mind.memory_get("facts/notes")] == [text]
+    assert text in await mind.say("show notes")
+
+
+async def test_what_it_cannot_do_it_says(mind: Mind) -> None:
+    assert "no reminder will come" in await mind.say("remind me to call Bob at 5")
+    assert '"remind me to call Bob at 5" (alice, ' in await mind.say("show facts/me")
+    assert "remind me to call Bob at 5" in await mind.say("what was it about Bob?")
+    assert "remind me to call Bob at 5" in await mind.say("remind me about Bob")
+    assert "`/py print(2+2)`" in await mind.say("what is 2+2?")
+    assert "`/py print((3 * 4) - 1)`" in await mind.say("(3 x 4) - 1 =")
+    assert await mind.say("/py print((3 * 4) - 1)") == "11"
+
+
+async def test_a_question_gets_those_first_that_say_it(mind: Mind) -> None:
+    mind.memory_set("facts/me", ["I like\nsoup"])
+    for text in ("I like tea", "I don't like coffee"):
+        await mind.say(text)
+    likes = (await mind.say("what do I like?")).splitlines()
+    assert likes == ['"I like tea" (alice, 2026-11-20 12:01, facts/me)', '"I like soup" (facts/me)', likes[2]]
+    assert "coffee" in (await mind.say("what don't I like?")).splitlines()[0]
+    await mind.say("I like 🍕")
+    assert await mind.say("list") == "facts/me: I like 🍕 (4 statements)"
+    assert "🍕" in await mind.say("what do I like?")
+
+
 SMALL_TALK = [
     "hello",
     "Hi!",
@@ -187,6 +248,16 @@ SMALL_TALK = [
     "he likes tea",
     "Berlin",
     "?!",
+    "ok great, thanks",
+    "Guten Tag!",
+    "你好",
+    "🎉",
+    "Translate this to French: water",
+    "was mag ich?",
+    "我喜欢什么？",
+    "what is 2+2?",
+    "/nonsense at all",
+    "delete that",
 ]
 
 
@@ -268,6 +339,9 @@ SUBJECTS = {
     "It's raining": "",
     "Berlin": None,
     "Book the table": None,
+    "the end": None,
+    "The end is near": "end",
+    "All is well": None,
 }
 
 
