@@ -54,6 +54,7 @@ for name in dict.fromkeys({list(names)!r} + [hit.name for hit in hits]):
         for fact in entries(memory.get(name)):
             find(fact, str(fact.get("at", "")) if isinstance(fact, dict) else "", name)
         known += earlier(name)
+known = [text for text in known if len(text) > 3]  # A shorter one is in too many messages.
 for hit in hits:
     if not hit.name.startswith(({FACTS!r}, "builtin/")):
         at = hit.time.isoformat()
@@ -63,7 +64,7 @@ for hit in hits:
 if not [f for f in found if f[0] == len(words)]:
     for m in log.search(question, k=20):
         asked = m.text.endswith("?") or re.match({_ASKED!r}, m.text) or m.text == event.text
-        if not (asked or m.from_agent or [text for text in known if text and text in m.text]):
+        if not (asked or m.from_agent or [text for text in known if text in m.text]):
             at = m.time.isoformat()
             find({{"said": m.text, "by": m.sender, "at": at}}, at, "log")
 """,

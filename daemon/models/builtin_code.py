@@ -68,7 +68,8 @@ def keep(name, before, deleted=False, noted=False):
 
 def forgotten(texts):
     if texts:
-        memory.set({FORGOTTEN!r}, (entries(memory.get({FORGOTTEN!r})) + texts)[-500:])
+        cut = [text[:2000] for text in texts]
+        memory.set({FORGOTTEN!r}, (entries(memory.get({FORGOTTEN!r})) + cut)[-500:])
 
 def version(name):
     return memory.version(name) if memory.get(name) is not None else 0

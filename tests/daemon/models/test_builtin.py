@@ -151,6 +151,14 @@ async def test_what_was_taken_back_does_not_come_from_the_log(mind: Mind, said: 
     assert "555" not in told
 
 
+async def test_forgetting_hides_no_more_than_was_forgotten(mind: Mind) -> None:
+    mind.memory_set("facts/bob", ["o", "x" * 9000])
+    await mind.say("forget Bob")
+    await mind.say("Book the trip to Lisbon")
+    assert "Book the trip to Lisbon" in await mind.say("what about Lisbon?")
+    assert max(map(len, mind.memory_get("builtin/forgotten"))) == 2000
+
+
 FOREIGN: list[tuple[str, object]] = [
     ("facts/me", "I like tea"),
     ("facts/me", ["I like tea", {"said": "I like soup"}, 7]),
