@@ -120,6 +120,24 @@ def to_time(when: datetime | str | None, field: str) -> Timestamp | None:
     return stamp
 
 
+def to_interval(
+    after: datetime | str | None, before: datetime | str | None
+) -> tuple[Timestamp | None, Timestamp | None]:
+    """Both ends of a time span, as the contract has them.
+
+    Raises:
+        InvalidInput: an end is no time, or nothing can be between them.
+    """
+    since, until = to_time(after, "after"), to_time(before, "before")
+    if since is not None and until is not None and since.ToNanoseconds() >= until.ToNanoseconds():
+        raise InvalidInput(
+            f"{after} is not before {before}: no time is in between.",
+            field="after",
+            remedy="Give the earlier time as after, the later one as before.",
+        )
+    return since, until
+
+
 def from_time(stamp: Timestamp) -> datetime:
     """An aware datetime in UTC."""
     return stamp.ToDatetime(tzinfo=UTC)

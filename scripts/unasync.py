@@ -49,7 +49,7 @@ def unasync(source: str) -> str:
         skip_space = token.type == tokenize.NAME and token.string in ("async", "await")
         if not skip_space:
             out.append(_twin(tokens, position))
-    text = "".join(out).replace("grpc.aio.", "grpc.")
+    text = "".join(out).replace("grpc.aio.", "grpc.").replace("@both_ways\n", "")
     # `asyncio` and `time` may both have been imported.
     return re.sub(r"^import time\nimport time\n", "import time\n", text, flags=re.MULTILINE)
 
@@ -85,7 +85,7 @@ def generate() -> dict[Path, str]:
 
 def _formatted(text: str) -> str:
     for arguments in (
-        ["check", "--select", "I,UP028,C416", "--fix", "--unsafe-fixes", "--quiet"],
+        ["check", "--select", "I,F401,UP028,C416", "--fix", "--unsafe-fixes", "--quiet"],
         ["format"],
     ):
         command = [sys.executable, "-m", "ruff", *arguments, "--stdin-filename", "clients/sync/x.py", "-"]

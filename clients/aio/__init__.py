@@ -1,4 +1,4 @@
-"""The client library, async: `async with await rlmd.aio.connect() as client: ...`.
+"""The client library, async: `async with rlmd.aio.connect() as client: ...`.
 
 The library is written here; `scripts/unasync.py` makes `rlmd.clients.sync` from it.
 """

@@ -9,6 +9,7 @@ from typing import Self
 from rlmd.clients import decode
 from rlmd.clients.address import find
 from rlmd.clients.check import check_str
+from rlmd.clients.opening import both_ways
 from rlmd.clients.records import AgentInfo, Limits, Status
 from rlmd.proto.rlmd.v1 import admin_pb2, agents_pb2
 from rlmd.proto.rlmd.v1.admin_pb2_grpc import AdminStub
@@ -19,6 +20,7 @@ from .agents import Agent, to_limits
 from .connection import Connection, request_id
 
 
+@both_ways
 async def connect(
     address: str | None = None,
     *,

@@ -21,7 +21,7 @@ from rlmd.clients.check import (
 )
 from rlmd.clients.parts import Parts, Progress, is_large, is_stream
 from rlmd.clients.records import Hit, Kind, Match, Origin, Variable, Version
-from rlmd.clients.values import from_value, to_time, to_value
+from rlmd.clients.values import from_value, to_interval, to_time, to_value
 from rlmd.errors import InvalidInput, NotFound, PreconditionFailed, TooLarge
 from rlmd.proto.rlmd.v1 import memory_pb2 as pb
 from rlmd.proto.rlmd.v1.memory_pb2_grpc import MemoryStub
@@ -237,14 +237,23 @@ class Memory:
     async def search(
         self, query: str, k: int = 10, prefix: str = "", *, after: When = None, before: When = None
     ) -> list[Hit]:
-        """The passages that fit best, by meaning and words; sees every write that was acknowledged before."""
+        """The passages that fit best, by meaning and words; sees every write that was acknowledged before.
+
+        Args:
+            after: Only passages of sources that are not older.
+            before: Only passages of sources that are older.
+
+        Raises:
+            InvalidInput: nothing can be at or after `after` and before `before`.
+        """
+        since, until = to_interval(after, before)
         request = pb.SearchRequest(
             parent=self._parent,
             query=check_str(query, "query"),
             k=check_int(k, "k", 1, INT32),
             prefix=check_str(prefix, "prefix"),
-            after=to_time(after, "after"),
-            before=to_time(before, "before"),
+            after=since,
+            before=until,
         )
         answer = await self._connection.call(self._stub.Search, request)
         return [decode.hit(hit) for hit in answer.hits]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -105,14 +106,24 @@ def update(app: App, /, name: str, **given: Any) -> None:
 @pass_app
 def delete(app: App, name: str, yes: bool, force: bool) -> None:
     """Delete an agent with its memory, log and runs. There is no way back."""
-    if not yes:
-        click.confirm(f"Delete the agent {name} with all its memory?", abort=True, err=True)
+    if not yes and not _agreed(f"Delete the agent {name} with all its memory?"):
+        raise click.Abort
     with app.client() as client:
         client.agent(name).delete(force=force)
     if app.json:
         out.print_json({"deleted": name})
     else:
         out.say(f"Deleted {name}.")
+
+
+def _agreed(question: str) -> bool:
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort:
+        # Ctrl-C on a terminal; anywhere else, an input that ended without an answer.
+        if sys.stdin.isatty():
+            raise
+        raise click.UsageError("Nobody answered: give --yes.") from None
 
 
 def _show(app: App, found: AgentInfo) -> None:

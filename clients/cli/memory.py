@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ import click
 from rlmd.clients.check import INT64
 from rlmd.clients.parts import Progress
 from rlmd.clients.records import Kind, Version
-from rlmd.clients.sync import Reader
+from rlmd.clients.sync import Memory, Reader
 from rlmd.clients.values import parse_json
-from rlmd.errors import InvalidInput
+from rlmd.errors import InvalidInput, NotFound
 
 from . import out
 from .base import COUNT, VERSION, App, F, Group, agent_option, pass_app
@@ -335,12 +336,26 @@ def revert(app: App, name: str, version: int, note: str, agent: str) -> None:
 @agent_option
 @pass_app
 def delete(app: App, names: tuple[str, ...], expect: int | None, note: str, agent: str) -> None:
-    """Hide variables. Their past stays, and `undelete` brings them back."""
+    """Hide variables: all, or none if one is not there. Their past stays; `undelete` brings them back."""
     if expect is not None and len(names) > 1:
         raise click.UsageError("--expect is for one variable.")
     with app.client() as client:
+        memory = client.agent(agent).memory
+        if len(names) > 1:
+            _check_there(memory, names)
         for name in names:
-            _written(app, name, client.agent(agent).memory.delete(name, expect=expect, note=note))
+            _written(app, name, memory.delete(name, expect=expect, note=note))
+
+
+def _check_there(memory: Memory, names: tuple[str, ...]) -> None:
+    there = set(memory.names())
+    missing = [name for name in names if unicodedata.normalize("NFC", name) not in there]
+    if missing:
+        raise NotFound(
+            f"There is no variable {', '.join(missing)}; nothing was deleted.",
+            field="name",
+            remedy="See `rlmd memory list`.",
+        )
 
 
 @memory.command(examples="rlmd memory undelete plan")

@@ -1,6 +1,8 @@
-"""The chat's own commands. What begins with a slash and is none of these goes to the agent, as `/py` does."""
+"""The chat's own commands. What looks like one and is none is told; `/py` is the built-in agent's."""
 
 from __future__ import annotations
+
+import re
 
 from rlmd.clients.sync import Agent, Client
 
@@ -9,6 +11,8 @@ from .view import describe
 
 LEAVE = "leave"
 _DONE = "done"
+_COMMAND = re.compile(r"/[a-z]+")
+"""What looks like a command; a path such as /etc/hosts does not."""
 _HELP = """\
 /runs            the last runs of this agent
 /run N           a run with its steps and calls
@@ -48,6 +52,10 @@ def obey(text: str, client: Client, agent: Agent) -> str | Agent | None:
             return other
         case "/run" | "/agent":
             out.note(f"{word} needs a {'number' if word == '/run' else 'name'}; see /help.")
+        case "/py":
+            return None
+        case _ if _COMMAND.fullmatch(word):
+            out.note(f"There is no command {word}; see /help.")
         case _:
             return None
     return _DONE

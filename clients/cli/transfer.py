@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -119,7 +120,7 @@ def _tell(app: App, intake: Intake) -> None:
 def export(app: App, target: str, prefix: str, agent: str) -> int:
     """Write the latest values to files below DIR, or as a line of JSON each to stdout."""
     count, problems = 0, []
-    with app.client() as client:
+    with app.client() as client, _private():
         memory = client.agent(agent).memory
         listed = list(memory.variables(prefix))
         paths = dict(_paths(listed))
@@ -165,10 +166,23 @@ def _slashes(name: str) -> Iterator[int]:
     return (position for position, character in enumerate(name) if character == "/")
 
 
+@contextlib.contextmanager
+def _private() -> Iterator[None]:
+    """Files and folders that are made meanwhile are for their owner alone, as what an agent remembers is."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
 def _write(path: Path, memory: Memory, item: Variable) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if item.version.kind is Kind.JSON:
         value = memory.get(item.name)
+        # One that an earlier export left may be open to others.
+        path.touch(mode=0o600)
+        path.chmod(0o600)
         path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     else:
         with shown(item.name, item.version.size) as progress:

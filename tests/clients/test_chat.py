@@ -56,12 +56,14 @@ def test_slash_commands(cli: Cli) -> None:
     cli("agent", "create", "slash-agent")
     told = cli(
         "chat",
-        input="/help\n/memory slash/\n/run 999999\n/run\n/agent nobody\n/agent slash-agent\n/quit\nno\n",
+        input="/help\n/hepl me\n/memory slash/\n/run 999999\n/run\n"
+        "/agent nobody\n/agent slash-agent\n/quit\nno\n",
     )
     assert told.code == 0
     assert "/quit" in told.out
     assert "slash/a\tv1" in told.out
     assert "999999" in told.err
+    assert "There is no command /hepl" in told.err
     assert "/run needs a number" in told.err
     assert "nobody" in told.err
     assert cli("run", "list", "--agent", "slash-agent").out == ""

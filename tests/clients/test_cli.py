@@ -226,3 +226,40 @@ def test_a_closed_stdout_is_no_crash(shared: DaemonProcess, cli: Cli) -> None:
         ["sh", "-c", full], env=environment, stderr=subprocess.PIPE, timeout=30, check=False
     )
     assert (told.returncode, len(told.stderr.splitlines())) == (1, 1)
+
+
+def test_deleting_an_agent_unasked_needs_yes(cli: Cli) -> None:
+    cli("agent", "create", "kept")
+    refused = cli("agent", "delete", "kept")
+    assert refused.code == 2
+    assert "--yes" in refused.err
+    assert cli("agent", "show", "kept").code == 0
+    assert cli("agent", "delete", "kept", "--yes").code == 0
+
+
+def test_deleting_several_is_all_or_none(cli: Cli) -> None:
+    cli("memory", "set", "d/a", "x")
+    refused = cli("memory", "delete", "d/a", "d/none")
+    assert (refused.code, refused.out) == (3, "")
+    assert "d/none; nothing was deleted" in refused.err
+    cli("memory", "set", "d/b", "x")
+    assert cli("memory", "delete", "d/a", "d/b").out == "d/a v2\nd/b v2\n"
+
+
+def test_exports_are_private(cli: Cli, tmp_path: Path) -> None:
+    cli("memory", "set", "p/q/text", "x")
+    cli("memory", "set", "p/json", "--json-value", "[1]")
+    folder = tmp_path / "out"
+    for _ in range(2):
+        assert cli("memory", "export", "--prefix", "p/", folder).code == 0
+        made = [folder, *folder.rglob("*")]
+        assert len(made) == 5
+        assert {path.stat().st_mode & 0o777 for path in made if path.is_file()} == {0o600}
+        assert {path.stat().st_mode & 0o777 for path in made if path.is_dir()} == {0o700}
+        (folder / "p/json.json").chmod(0o644)
+
+
+def test_an_empty_time_span_is_refused(cli: Cli) -> None:
+    refused = cli("memory", "search", "x", "--after", "2026-02-01", "--before", "2026-01-01")
+    assert refused.code == 2
+    assert "no time is in between" in refused.err

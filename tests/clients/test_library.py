@@ -125,9 +125,9 @@ def test_what_can_go_wrong_has_its_class(memory: rlmd.Memory, client: rlmd.Clien
 
 def test_too_much_for_one_message(memory: rlmd.Memory) -> None:
     with pytest.raises((rlmd.TooLarge, rlmd.InvalidInput, rlmd.Exhausted)):
-        memory.set("a", "x" * (17 << 20))
+        memory.set("a", ["x" * (17 << 20)])
     with pytest.raises((rlmd.TooLarge, rlmd.InvalidInput, rlmd.Exhausted)):
-        memory.set("a", "x" * (65 << 20))
+        memory.set("a", ["x" * (65 << 20)])
     assert memory.get("a") is None
 
 
@@ -201,7 +201,7 @@ def test_users_see_nothing_of_each_other(client: rlmd.Client, shared: DaemonProc
 
 
 async def test_async(shared: DaemonProcess) -> None:
-    async with await rlmd.aio.connect(data=shared.data) as client:
+    async with rlmd.aio.connect(data=shared.data) as client:
         memory = (await client.create_agent("async")).memory
         assert await memory.set("a/1", "x") == 1
         assert await memory.names("a/") == ["a/1"]
@@ -232,3 +232,12 @@ def test_watching_goes_on_over_a_kill(daemon: DaemonProcess) -> None:
     kept = [update.sequence for update in seen if update.sequence]
     assert kept == list(range(1, len(kept) + 1))
     assert isinstance(seen[-1], up.Ended)
+
+
+async def test_the_async_door_opens_both_ways(shared: DaemonProcess) -> None:
+    async with rlmd.connect_async(data=shared.data) as client:
+        assert (await client.status()).pid == shared.pid
+    with pytest.raises(rlmd.PreconditionFailed):
+        await client.status()
+    client = await rlmd.connect_async(data=shared.data)
+    await client.close()
