@@ -42,6 +42,12 @@ _COMMAND = re.compile(
     r"|print|count|sort|compare|plan|fix|convert|search|do|don['’]t|try|answer|sing|wait)\b",
     re.IGNORECASE,
 )
+_ASKS = re.compile(
+    r"¿|(?:wie|wer|wen|wem|wo|wann|warum|welche[rs]?|qué|quién|cómo|dónde|cuándo|comment|où|quand|pourquoi|qui"
+    r"|как|что|где|кто|когда|почему)\b",
+    re.IGNORECASE,
+)
+"""Questions in some other languages, whose mark is often left out."""
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff]{3}")
 """Scripts that put no spaces between words."""
 _ENDINGS = ("ing", "ies", "es", "ed", "s", "e", "y")
@@ -77,8 +83,8 @@ def subject(sentence: str) -> str | None:
 
 
 def tells(text: str) -> bool:
-    """Whether a text that is no plain statement may still be one: no command, and more than one word."""
-    if _COMMAND.match(text) or text.startswith("/"):
+    """Whether a text that is no plain statement may still be one: no command or question, several words."""
+    if _COMMAND.match(text) or _ASKS.match(text) or text.startswith("/"):
         return False
     return len(re.findall(r"[^\W\d_]+", text)) > 1 or _UNSPACED.search(text) is not None
 

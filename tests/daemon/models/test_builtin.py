@@ -262,6 +262,7 @@ SMALL_TALK = [
     "🎉",
     "Translate this to French: water",
     "was mag ich?",
+    "wie geht es dir",
     "我喜欢什么？",
     "what is 2+2?",
     "/nonsense at all",
