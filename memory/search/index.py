@@ -50,7 +50,7 @@ BATCH = 256
 """Rows of the queue that are applied together."""
 EMBED = 256
 """Passages that are embedded and added together; bounds the memory that a text of any size takes."""
-PENDING = 64
+PENDING = 128
 """Rows of the queue that a search takes in itself; of more, it waits for the thread to apply some."""
 PENDING_PASSAGES = 2_000
 SCANNED_PASSAGES = 20_000
@@ -324,7 +324,9 @@ class Index:
             self._guarded(shelf, partial(next, build, None))
         if not busy and not builds and not self._closing:
             self._wake.wait()
-            time.sleep(GATHER_SECONDS)
+        if not builds:
+            # Each batch is a version of the table: many writes in a row shall share one.
+            self._pause(GATHER_SECONDS)
 
     def _pause(self, seconds: float) -> None:
         end = time.monotonic() + seconds
