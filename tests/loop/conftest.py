@@ -18,7 +18,11 @@ def mind() -> Iterator[ModelServer]:
 
 
 @pytest.fixture(scope="module")
-def house(mind: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
-    """A daemon that the module's tests share, each with agents of its own."""
-    with DaemonProcess(tmp_path_factory.mktemp("house") / "data", env=model_env(mind)) as daemon:
+def house(
+    request: pytest.FixtureRequest, mind: ModelServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[DaemonProcess]:
+    """A daemon that the module's tests share, each with its agents; a module may set `CONFIG`."""
+    config = getattr(request.module, "CONFIG", {})
+    data = tmp_path_factory.mktemp("house") / "data"
+    with DaemonProcess(data, env=model_env(mind), config=config) as daemon:
         yield daemon

@@ -14,6 +14,9 @@ from tests.model_server import Exchange, ModelServer
 
 from .runner import py
 
+CONFIG = {"max_steps": 100}
+"""Of the daemon: what no agent may exceed."""
+
 BUDGET = 16_000
 """The default of `prompt_tokens`."""
 SYSTEM = 3_000

@@ -13,6 +13,9 @@ from tests.model_server import Exchange, Item, ModelServer, Slow, Status
 
 from .runner import py
 
+CONFIG = {"max_depth": 4}
+"""Of the daemon: what no agent may exceed."""
+
 MANY = 100
 SLOWEST = 2.0
 """Seconds of the slowest child's model; the last child is the fastest."""
