@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from .content import Content, Contents
 from .records import Kind
@@ -18,20 +18,20 @@ MAX_JSON = 16 * 1024 * 1024
 """Largest JSON value, in bytes, that is indexed: it must be read as a whole."""
 
 
+_latest = (
+    select(versions, variables.c.name, spaces.c.user_id)
+    .join(variables, (versions.c.variable_id == variables.c.id) & (versions.c.number == variables.c.head))
+    .join(spaces, variables.c.space_id == spaces.c.id)
+    .where(variables.c.id == bindparam("variable"))
+)
+_message = select(messages).where(messages.c.id == bindparam("message"))
+
+
 class Texts:
     """The `Source` of the index."""
 
     def variable(self, connection: Connection, variable_id: int) -> Document | None:
-        statement = (
-            select(versions, variables.c.name, spaces.c.user_id)
-            .join(
-                variables,
-                (versions.c.variable_id == variables.c.id) & (versions.c.number == variables.c.head),
-            )
-            .join(spaces, variables.c.space_id == spaces.c.id)
-            .where(variables.c.id == variable_id)
-        )
-        row = connection.execute(statement).first()
+        row = connection.execute(_latest, {"variable": variable_id}).first()
         if row is None:
             return None
         chunks = self._chunks(connection, row)
@@ -56,7 +56,7 @@ class Texts:
         return None
 
     def message(self, connection: Connection, message_id: int) -> Document | None:
-        row = connection.execute(select(messages).where(messages.c.id == message_id)).first()
+        row = connection.execute(_message, {"message": message_id}).first()
         if row is None:
             return None
         return Document(

@@ -42,6 +42,10 @@ from .variables import Space
 T = TypeVar("T")
 
 # Each call and each step asks these: they are made once.
+_answered = select(requests.c.digest, requests.c.response).where(
+    requests.c.user_id == bindparam("user"), requests.c.request_id == bindparam("request")
+)
+_answer = insert(requests)
 _space = select(spaces.c.id).where(spaces.c.user_id == bindparam("user"), spaces.c.name == bindparam("name"))
 _run = (
     select(agents.c.id)
@@ -197,8 +201,8 @@ class Transaction:
         if not request_id:
             return work()
         check_text(request_id, "request_id", limit=128)
-        mine = (requests.c.user_id == self.user.id) & (requests.c.request_id == request_id)
-        row = self._connection.execute(select(requests).where(mine)).first()
+        mine = {"user": self.user.id, "request": request_id}
+        row = self._connection.execute(_answered, mine).first()
         if row is not None and row.digest != digest:
             raise InvalidInput(
                 "this id was used for another request",
@@ -216,7 +220,7 @@ class Transaction:
             "response": response,
             "time": to_micros(self.now),
         }
-        self._connection.execute(insert(requests), values)
+        self._connection.execute(_answer, values)
         return response
 
     def counts(self) -> tuple[int, int, int]:
