@@ -31,7 +31,8 @@ def main() -> None:
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder, serving() as url:
         env = {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "none", "RLMD_MODEL": "bench"}
-        with DaemonProcess(Path(folder) / "data", env=env) as daemon:
+        config = {"max_steps": 1_000}
+        with DaemonProcess(Path(folder) / "data", env=env, config=config) as daemon:
             sizes = []
             for memories in given.memories:
                 daemon.stop()
