@@ -14,12 +14,15 @@ that lets a program take over its worker process there is a second wall only whe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import resource
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pydantic_monty import AsyncMonty
+from pydantic_monty import AsyncMonty, MontyError, OSPolicy
 
 from rlmd.errors import InvalidInput, SandboxError
 
@@ -27,11 +30,25 @@ from .api import Limits, World
 from .check import Checker
 from .jail import Jail
 from .session import Session
+from .system import policy
 from .worker import Worker
 
 _DESCRIPTORS_PER_WORKER = 4
 _DESCRIPTORS_FOR_OTHERS = 1024
 _SETTLE_SECONDS = 0.05
+_SPARE = 2
+"""Workers that must be free before one is made ready: it must not stand in the way of a run, or the checker."""
+_REFILL_SECONDS = 0.05
+"""After a run has begun, until a worker is made ready for the next: the two would compete for the processor."""
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A worker that waits for its run."""
+
+    kind: tuple[OSPolicy, Limits]
+    """Zone and limits, which cannot be changed once it lives."""
+    worker: Worker
 
 
 class Sandbox:
@@ -67,6 +84,8 @@ class Sandbox:
         )
         self._entered = False
         self._workers: set[Worker] = set()
+        self._ready: _Ready | None = None
+        self._refilling: asyncio.Task[None] | None = None
         self.checker = Checker(self._pool)
 
     @property
@@ -89,6 +108,9 @@ class Sandbox:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._entered = False
+        if self._refilling is not None:
+            self._refilling.cancel()
+            await asyncio.wait([self._refilling])
         # The pool does not end workers that are still checked out.
         await asyncio.gather(*map(self.release, list(self._workers)))
         await self.checker.close()
@@ -117,9 +139,44 @@ class Sandbox:
                 field="limits.step_seconds",
                 remedy="Lower it.",
             )
-        worker = await Worker.open(self._pool, world, limits)
+        kind = (policy(world.now), limits)
+        ready, self._ready = self._ready, None
+        if ready is not None and ready.kind == kind:
+            try:
+                await ready.worker.begin(world.event)
+            except MontyError:
+                await self.release(ready.worker)  # It died while it waited.
+            else:
+                self._refill(world.now, limits)
+                return ready.worker
+        elif ready is not None:
+            await self.release(ready.worker)
+        worker = await self._open(world.now, limits)
+        try:
+            await worker.begin(world.event)
+        except BaseException:
+            await self.release(worker)
+            raise
+        self._refill(world.now, limits)
+        return worker
+
+    async def _open(self, now: datetime, limits: Limits) -> Worker:
+        worker = await Worker.open(self._pool, now, limits)
         self._workers.add(worker)
         return worker
+
+    def _refill(self, now: datetime, limits: Limits) -> None:
+        """Make a worker ready for the next run, a little later: to start one takes longer than a short step."""
+
+        async def refill() -> None:
+            await asyncio.sleep(_REFILL_SECONDS)
+            # Where no worker can be had now, the next run will ask for one itself.
+            with contextlib.suppress(SandboxError):
+                self._ready = _Ready((policy(now), limits), await self._open(now, limits))
+
+        spare = self._max_processes - len(self._workers) > _SPARE
+        if spare and (self._refilling is None or self._refilling.done()):
+            self._refilling = asyncio.create_task(refill(), name="refill")
 
     async def release(self, worker: Worker) -> None:
         """End a worker, whatever it is doing."""

@@ -26,10 +26,10 @@ _NO_FILES = (
 _NO_ENVIRONMENT = "there is no environment here: settings belong in memory variables"
 
 
-def policy(now: datetime, seed: int) -> OSPolicy:
-    """Clock and sleep by the host, the owner's zone as the local one, seeded randomness."""
+def policy(now: datetime) -> OSPolicy:
+    """Clock and sleep by the host, the owner's zone as the local one. Each step seeds its randomness."""
     zone = now.tzinfo
-    policy = OSPolicy(datetime="call_host", sleep="call_host", random_start={"seed": seed})
+    policy = OSPolicy(datetime="call_host", sleep="call_host", random_start={"seed": 0})
     if isinstance(zone, ZoneInfo) and zone.key:
         policy["timezone"] = zone.key
     else:

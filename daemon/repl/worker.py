@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic_monty import (
@@ -24,7 +25,7 @@ from pydantic_monty import (
 from rlmd.errors import SandboxError
 
 from . import prelude
-from .api import Limits, World
+from .api import Limits
 from .source import LAST, Source
 from .surface import MODULES, READY, members
 from .system import policy
@@ -74,8 +75,8 @@ class Worker:
         """Numbers of coroutines of earlier steps that nobody awaited: their text must not get out."""
 
     @classmethod
-    async def open(cls, pool: AsyncMonty, world: World, limits: Limits) -> Worker:
-        """Check out a worker and put in it what a program finds when it starts.
+    async def open(cls, pool: AsyncMonty, now: datetime, limits: Limits) -> Worker:
+        """Check out a worker and put in it what every program finds; `now` tells the owner's zone.
 
         Raises:
             SandboxError: no worker could be had.
@@ -83,7 +84,7 @@ class Worker:
         session = pool.checkout(
             script_name="step.py",
             limits=_resources(limits),
-            os_policy=policy(world.now, world.seed),
+            os_policy=policy(now),
             external_modules=_modules(),
         )
         try:
@@ -94,11 +95,19 @@ class Worker:
             ) from exc
         worker = cls(session)
         try:
-            await worker.run(_OPENING, {"event": named("Event", world.event)})
+            await worker.run(_OPENING)
         except BaseException:
             await worker.discard()
             raise
         return worker
+
+    async def begin(self, event: Mapping[str, Any]) -> None:
+        """Give the worker to a run: its program finds `event`.
+
+        Raises:
+            MontyCrashedError: the process has died meanwhile.
+        """
+        await self.run("event", {"event": named("Event", event)})
 
     @property
     def pid(self) -> int | None:
