@@ -50,7 +50,13 @@ _state = (
 )
 _change = update(runs).where(runs.c.id == bindparam("run"))
 _start = _change.values(
-    state=RunState.RUNNING.value, attempts=runs.c.attempts + 1, start_time=bindparam("time")
+    state=RunState.RUNNING.value,
+    attempts=runs.c.attempts + 1,
+    start_time=func.coalesce(runs.c.start_time, bindparam("time")),
+    wake_time=None,
+)
+_child = select(runs.c.id).where(
+    runs.c.parent_id == bindparam("parent"), runs.c.parent_call == bindparam("call")
 )
 _end = _change.values(
     state=bindparam("to"), reason=bindparam("why"), result=bindparam("value"), end_time=bindparam("time")
@@ -81,8 +87,9 @@ class Runs:
         sender: str = "",
         message: int | None = None,
         parent: Run | None = None,
+        parent_call: int = 0,
     ) -> Run:
-        """An event in the agent's mailbox and its run, queued."""
+        """An event in the mailbox and its run, queued. A child has a parent, and the call that made it."""
         now = to_micros(self._now)
         event = {
             "agent_id": agent.id,
@@ -100,6 +107,7 @@ class Runs:
             "agent_id": agent.id,
             "event_id": event_id,
             "parent_id": None if parent is None else parent.id,
+            "parent_call": parent_call,
             "root_id": None if parent is None else parent.root,
             "depth": 0 if parent is None else parent.depth + 1,
             "state": RunState.QUEUED.value,
@@ -138,7 +146,8 @@ class Runs:
         """Take the run out of the mailbox; counts the attempt, so that a poison event is noticed."""
         now = to_micros(self._now)
         self._connection.execute(_start, {"run": run.id, "time": now})
-        return replace(run, state=RunState.RUNNING, attempts=run.attempts + 1, start_time=from_micros(now))
+        began = run.start_time or from_micros(now)
+        return replace(run, state=RunState.RUNNING, attempts=run.attempts + 1, start_time=began)
 
     def end(self, run: Run, state: RunState, *, reason: str = "", result: Any = None) -> None:
         values = {
@@ -150,9 +159,23 @@ class Runs:
         }
         self._connection.execute(_end, values)
 
-    def requeue(self, run: Run) -> None:
-        """Put a run back into the mailbox; its attempts stay counted."""
-        self._connection.execute(update(runs).where(runs.c.id == run.id).values(state=RunState.QUEUED.value))
+    def requeue(self, run: Run, *, attempts: int) -> None:
+        """Put a run back into the mailbox, to be taken up where it is; `attempts` that count against it."""
+        values = {"state": RunState.QUEUED.value, "attempts": attempts}
+        self._connection.execute(update(runs).where(runs.c.id == run.id).values(values))
+
+    def child(self, parent: Run, call: int) -> Run | None:
+        """The child that a call of the parent had made, if it had."""
+        found = self._connection.execute(_child, {"parent": parent.id, "call": call}).scalar()
+        return None if found is None else self.get(found)
+
+    def below(self, root: Run) -> list[Run]:
+        """The runs below a root that have not ended."""
+        ended = [state.value for state in RunState if state.ended]
+        statement = _joined.where(
+            runs.c.root_id == root.id, runs.c.id != root.id, runs.c.state.not_in(ended)
+        ).order_by(runs.c.id)
+        return self._runs(statement)
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -236,12 +259,12 @@ class Runs:
 
 
 def unfinished(connection: Connection) -> list[tuple[int, int]]:
-    """(user id, run id) of every run of all users that has not ended, oldest first."""
+    """(user id, run id) of every root run of all users that has not ended, oldest first."""
     ended = [state.value for state in RunState if state.ended]
     statement = (
         select(agents.c.user_id, runs.c.id)
         .join(agents, runs.c.agent_id == agents.c.id)
-        .where(runs.c.state.not_in(ended))
+        .where(runs.c.state.not_in(ended), runs.c.parent_id.is_(None))
         .order_by(runs.c.id)
     )
     return [(user_id, run_id) for user_id, run_id in connection.execute(statement)]

@@ -172,6 +172,8 @@ runs = Table(
     Column("agent_id", ForeignKey("agents.id", ondelete="CASCADE"), nullable=False),
     Column("event_id", ForeignKey("events.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("parent_id", BigInteger, index=True),
+    # The call of the parent that made it: the parent finds it there again after a restart.
+    Column("parent_call", Integer, nullable=False, server_default="0"),
     Column("root_id", BigInteger, index=True),
     Column("depth", Integer, nullable=False),
     Column("state", Text, nullable=False),
@@ -183,8 +185,35 @@ runs = Table(
     Column("create_time", BigInteger, nullable=False),
     Column("start_time", BigInteger),
     Column("end_time", BigInteger),
+    # When a run that waits goes on in any case; only a root has it, for its whole tree.
+    Column("wake_time", BigInteger, index=True),
     Index("ix_runs_agent_id_state", "agent_id", "state"),
     Index("ix_runs_state", "state"),
+    sqlite_autoincrement=True,
+)
+
+questions = Table(
+    "questions",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("agent_id", ForeignKey("agents.id", ondelete="CASCADE"), nullable=False),
+    # The call that asks; a run that is taken up again finds its question there.
+    Column("run_id", BigInteger, nullable=False),
+    Column("root_id", BigInteger, nullable=False),
+    Column("call", Integer, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    # What an answer must be, as JSON (see questions.py).
+    Column("form", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("answer", Text),
+    Column("answered_by", Text, nullable=False),
+    Column("answered_on", Text, nullable=False),
+    Column("ask_time", BigInteger, nullable=False),
+    Column("expire_time", BigInteger),
+    Column("end_time", BigInteger),
+    UniqueConstraint("run_id", "call"),
+    Index("ix_questions_agent_id_state", "agent_id", "state"),
     sqlite_autoincrement=True,
 )
 

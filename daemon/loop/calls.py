@@ -16,7 +16,7 @@ from rlmd.daemon.repl import records
 from rlmd.errors import InvalidInput, NotFound, PreconditionFailed, TooLarge
 from rlmd.memory.records import Kind, Message, Origin, Passage, Variable, Version
 from rlmd.memory.store import Transaction
-from rlmd.memory.variables import Writing
+from rlmd.memory.variables import Space, Writing
 
 MAX_GET = 32 * 1024 * 1024
 """Largest value, in bytes, that a program gets as a whole."""
@@ -94,7 +94,7 @@ def _history(tx: Transaction, place: Place, name: str) -> Answer:
         versions = tx.space(place.space).history(name, most=10_000)
     except NotFound:
         versions = []
-    shown = [_shown_version(version, place) for version in reversed(versions)]
+    shown = [shown_version(version, place) for version in reversed(versions)]
     return _whole(shown)
 
 
@@ -118,26 +118,30 @@ def _size(tx: Transaction, place: Place, name: str) -> Answer:
 
 def _slice(tx: Transaction, place: Place, name: str, start: int, end: int) -> Answer:
     space = tx.space(place.space)
-    found = space.find(name)
-    if found is not None and found.version.kind is Kind.JSON:
+    found = space.facts(name)
+    value = part(space, found, start, end)
+    return Answer(value=value, kept=_reference(found), origin=found.version.origin)
+
+
+def part(space: Space, found: Variable, start: int, end: int) -> Any:
+    """Characters of a text, bytes, or items of a list: those of the version that was found."""
+    name, version = found.name, found.version
+    if version.kind is Kind.JSON:
         _check_size(found)
-        value = space.get(name).value
+        value = space.get(name, version=version.number).value
         if not isinstance(value, list):
             raise PreconditionFailed(
                 f"{name!r} is not a text or a list", field="name", remedy="Use memory.get."
             )
-        part: Any = value[start:end]
-    else:
-        length = 0 if found is None else found.version.characters or found.version.size
-        if min(end, length) - start > MAX_SLICE:
-            raise TooLarge(
-                f"{min(end, length) - start:,} are too much for one slice (most: {MAX_SLICE:,})",
-                field="end",
-                remedy="Take several slices, or use memory.grep and memory.search.",
-            )
-        part = space.slice(name, start, end).value
-    assert found is not None, "slice raises for a variable that is missing"
-    return Answer(value=part, kept=_reference(found), origin=found.version.origin)
+        return value[start:end]
+    length = version.characters or version.size
+    if min(end, length) - start > MAX_SLICE:
+        raise TooLarge(
+            f"{min(end, length) - start:,} are too much for one slice (most: {MAX_SLICE:,})",
+            field="end",
+            remedy="Take several slices, or use memory.grep and memory.search.",
+        )
+    return space.slice(name, start, end, version=version.number).value
 
 
 def _grep(tx: Transaction, place: Place, pattern: str, prefix: str = "", k: int = 100) -> Answer:
@@ -260,7 +264,7 @@ def shown_message(message: Message, zone: tzinfo) -> records.Message:
     )
 
 
-def _shown_version(version: Version, place: Place) -> records.Version:
+def shown_version(version: Version, place: Place) -> records.Version:
     author = version.author
     return records.Version(
         version=version.number,
@@ -272,7 +276,7 @@ def _shown_version(version: Version, place: Place) -> records.Version:
 
 
 def _written(variable: Variable, place: Place) -> Answer:
-    return Answer(value=_shown_version(variable.version, place), kept=_reference(variable))
+    return Answer(value=shown_version(variable.version, place), kept=_reference(variable))
 
 
 def _reference(variable: Variable) -> dict[str, Any]:

@@ -18,12 +18,13 @@ from typing import Any
 from rlmd.daemon.feed import Feed
 from rlmd.errors import NotFound, RlmdError
 from rlmd.memory.names import check_channel
-from rlmd.memory.records import Agent, EntryKind, Message, Origin, Run, RunState
+from rlmd.memory.records import Agent, Message, Origin, Run, RunState
 from rlmd.memory.store import House, Store, Transaction, digest_of
 
 from .equipment import Equipment, Tree
-from .recover import recover
-from .run import FAULT, Ending, Runner
+from .program import Ending
+from .recover import end_in, recover
+from .run import FAULT, Runner
 
 log = logging.getLogger(__name__)
 
@@ -78,23 +79,30 @@ class Engine:
     async def stop(self, grace: float) -> None:
         """Take nothing new, give runs `grace` seconds to end, then stop them where they are.
 
-        What is stopped stands unfinished in the database; the next start deals with it. A run whose
-        model has not answered once gets no grace: it begins again and has lost nothing.
+        What is stopped is in the mailbox again, and goes on at the next start. A run whose model has not
+        answered once gets no grace: it has lost nothing.
         """
         self._stopping = True
-        tasks = [active.task for active in self._active.values()]
-        for run_id, active in self._active.items():
+        active = dict(self._active)
+        tasks = [each.task for each in active.values()]
+        for run_id, each in active.items():
             with contextlib.suppress(RlmdError):
-                if active.store.read(lambda tx, id=run_id: tx.runs.get(id)).steps == 0:  # type: ignore[misc]
-                    active.task.cancel()
+                if each.store.read(lambda tx, id=run_id: tx.runs.get(id)).steps == 0:  # type: ignore[misc]
+                    each.tree.suspended = True
+                    each.task.cancel()
         try:
             if tasks:
                 await asyncio.wait(tasks, timeout=grace)
         finally:
             # Also when the grace is cut short: whatever they use is closed next.
+            for each in active.values():
+                each.tree.suspended = True
             for task in [*tasks, *self._workers.values()]:
                 task.cancel()
             await asyncio.gather(*tasks, *self._workers.values(), return_exceptions=True)
+            for run_id, each in active.items():
+                with contextlib.suppress(RlmdError):
+                    await each.store.write(lambda tx, id=run_id: _put_back(tx, id))  # type: ignore[misc]
 
     async def accept(
         self, store: Store, agent: str, *, text: str, channel: str, sender: str, request_id: str = ""
@@ -236,13 +244,19 @@ class Engine:
             current = tx.runs.get(run.id)
             if current.state.ended:
                 return
-            data = {"state": ending.state.value, "reason": ending.reason, "result": None}
-            tx.journal(run.id).add(EntryKind.ENDED, data, step=current.steps)
-            tx.runs.end(run, ending.state, reason=ending.reason)
+            for member in [*tx.runs.below(current), current]:
+                end_in(tx, member, ending.state, ending.reason)
 
         await store.write(work)
         # Who watches reads the last row in the journal.
         self.feed.push(run.id)
+
+
+def _put_back(tx: Transaction, run_id: int) -> None:
+    """A run that was stopped with the daemon: that is no attempt that counts against its event."""
+    run = tx.runs.get(run_id)
+    if run.state is RunState.RUNNING:
+        tx.runs.requeue(run, attempts=run.attempts - 1)
 
 
 def _with_agent(tx: Transaction, run_id: int) -> tuple[Run, Agent]:

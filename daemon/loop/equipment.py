@@ -85,6 +85,8 @@ class Tree:
         self._limit = model_calls
         self._children: dict[int, asyncio.Task[Any]] = {}
         self._stopped: dict[int, str] = {}
+        self.suspended = False
+        """Whether the tree is being stopped where it stands, to go on later: then nobody in it ends."""
 
     def take_call(self) -> None:
         """Take one call of a model before it is made; the one over the limit is never sent.

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Protocol
 
 from rlmd.daemon.repl.api import Call, Ended, Outcome, Raised, Returned
 from rlmd.errors import InternalError, InvalidInput, NotFound, PreconditionFailed, RlmdError, Unavailable
 from rlmd.memory.log import MAX_TEXT
-from rlmd.memory.records import Agent, Author, EntryKind, Origin, Run
+from rlmd.memory.records import Agent, Author, Entry, EntryKind, Origin, Run
 from rlmd.memory.search import Shelf
 from rlmd.memory.store import Store, Transaction
 from rlmd.memory.variables import Writing
@@ -27,11 +28,14 @@ from .calls import Answer, Place
 from .equipment import Equipment
 from .scribe import Row, Scribe
 
+REPLY_SENT = "reply sent"
 PREVIEW_TEXT = 2_000
 """Characters of a text that the journal keeps of an argument; its digest stands for the whole."""
 PREVIEW_ITEMS = 50
 LARGE = 256 * 1024
 """Bytes of a value from which it is read off the event loop."""
+ABANDONED = {"type": "Cancelled", "message": "the step ended first"}
+"""What the journal has as the error of a call that nobody awaited to its end."""
 
 
 class ChildFailed(RuntimeError):
@@ -74,7 +78,7 @@ class RunHost:
         self._run = run
         self._scribe = scribe
         self._mind = mind
-        self._place = Place(agent=agent.name, space=agent.space, zone=equipment.zone, run=run.id)
+        self.place = Place(agent=agent.name, space=agent.space, zone=equipment.zone, run=run.id)
         self._origin = Origin.OWNER
         self._children: dict[int, int] = {}
         self.step = 0
@@ -99,8 +103,8 @@ class RunHost:
         try:
             if call.waits:
                 # Its row stands where the program made it, whenever it settles.
-                self._note(EntryKind.CALL, call, self._arguments(call))
-                return Returned(await self._awaited(call))
+                self._note(EntryKind.CALL, call, {**self.arguments(call), **self._until(call)})
+                return Returned(await self._awaited(call, None))
             return Returned(await self._plain(call))
         except Ended as error:
             return Raised(error)
@@ -108,7 +112,7 @@ class RunHost:
             raise
         except (RlmdError, ChildFailed, ValueError, TypeError, LookupError) as error:
             if not call.waits:
-                self._note(EntryKind.CALL, call, {**self._arguments(call), "error": _error(error)})
+                self._note(EntryKind.CALL, call, {**self.arguments(call), "error": _error(error)})
             return Raised(error)
 
     async def settle(self, call: Call, outcome: Outcome) -> None:
@@ -122,9 +126,31 @@ class RunHost:
         await self._scribe.commit()
 
     async def abandon(self, call: Call) -> None:
-        self._note(
-            EntryKind.SETTLED, call, {"error": {"type": "Cancelled", "message": "the step ended first"}}
-        )
+        self._note(EntryKind.SETTLED, call, {"error": ABANDONED})
+
+    # -- going on with a run that was cut off -----------------------------------------------------
+
+    async def resume(self, call: Call, entry: Entry) -> Outcome:
+        """Take up a call whose row is in the journal without its outcome: it was under way."""
+        try:
+            return Returned(await self._awaited(call, entry))
+        except (Unavailable, InternalError):
+            raise
+        except (RlmdError, ChildFailed, ValueError, TypeError, LookupError) as error:
+            return Raised(error)
+
+    def remember(self, call: Call, data: Mapping[str, Any]) -> None:
+        """A call that was answered from the journal has done this to the run; `data` has its outcome."""
+        self.count = max(self.count, call.number)
+        self._origin = min(self._origin, Origin(data.get("origin", Origin.OWNER)))
+        if "error" in data:
+            return
+        if call.name in calls.WRITES:
+            self.effects.append(_written(call, data["result"]))
+        elif call.name == "reply" and self._run.parent is None:
+            self._replied(call)
+        elif call.name in ("reply", "done"):
+            self._end_with(call.name, *call.args)
 
     # -- what calls do ----------------------------------------------------------------------------
 
@@ -146,12 +172,12 @@ class RunHost:
             case "sys.now" | "sys.time":
                 return self._clock(call)
             case "sys.sleep":
-                await asyncio.sleep(call.args[0])
-                self._note(EntryKind.CALL, call, {**self._arguments(call), "result": None})
-                return None
+                self._note(EntryKind.CALL, call, {**self.arguments(call), **self._until(call)})
+                return await self._sleep(call, None)
         raise NotFound(f"{name} is not offered here", field="call", remedy="See what is already imported.")
 
-    async def _awaited(self, call: Call) -> Any:
+    async def _awaited(self, call: Call, entry: Entry | None) -> Any:
+        """Do a call that takes time; `entry` is its row if it was begun before the daemon stopped."""
         match call.name:
             case "llm":
                 return await self._llm(call, *call.args, **call.kwargs)
@@ -161,23 +187,43 @@ class RunHost:
                 self._children[call.number] = child
                 return value
             case "sys.sleep":
-                await asyncio.sleep(call.args[0])
-                return None
+                return await self._sleep(call, entry)
         raise NotFound(
             f"{call.name} is not offered here", field="call", remedy="See what is already imported."
         )
 
+    def _until(self, call: Call) -> dict[str, str]:
+        """When a sleep is over: kept, so that it is not slept again after a restart."""
+        if call.name != "sys.sleep":
+            return {}
+        return {"until": (self._equipment.clock.now() + timedelta(seconds=call.args[0])).isoformat()}
+
+    async def _sleep(self, call: Call, entry: Entry | None) -> None:
+        seconds = call.args[0]
+        if entry is not None:
+            until = datetime.fromisoformat(entry.data["until"])
+            seconds = (until - self._equipment.clock.now()).total_seconds()
+        outcome: dict[str, Any] = {"error": ABANDONED}
+        try:
+            await asyncio.sleep(max(seconds, 0))
+            outcome = {"result": None}
+        finally:
+            # A call that is awaited is settled when the program gets its outcome; this one has it now.
+            if not call.waits:
+                self._note(EntryKind.SETTLED, call, outcome)
+
     async def _read(self, call: Call, work: Callable[[], Awaitable[Answer]]) -> Any:
         answer = await work()
         self._origin = min(self._origin, answer.origin)
-        self._note(EntryKind.CALL, call, {**self._arguments(call), "result": answer.kept})
+        low = {} if answer.origin is Origin.OWNER else {"origin": int(answer.origin)}
+        self._note(EntryKind.CALL, call, {**self.arguments(call), "result": answer.kept, **low})
         return answer.value
 
     async def _reading(self, call: Call) -> Answer:
         read = calls.READS[call.name]
 
         def work(transaction: Transaction) -> Answer:
-            return read(transaction, self._place, *call.args, **call.kwargs)
+            return read(transaction, self.place, *call.args, **call.kwargs)
 
         if call.name in calls.LONG or (
             call.name in ("memory.get", "memory.size") and self._is_large(call.args[0])
@@ -186,7 +232,7 @@ class RunHost:
         return self._store.read(work)
 
     def _is_large(self, name: str) -> bool:
-        found = self._store.read(lambda tx: tx.space(self._place.space).find(name))
+        found = self._store.read(lambda tx: tx.space(self.place.space).find(name))
         return found is not None and found.version.size > LARGE
 
     async def _search(
@@ -198,8 +244,8 @@ class RunHost:
         after: str | None = None,
         before: str | None = None,
     ) -> Answer:
-        zone = self._place.zone
-        shelf = Shelf(space_id=self._store.read(lambda tx: tx.space(self._place.space).id))
+        zone = self.place.zone
+        shelf = Shelf(space_id=self._store.read(lambda tx: tx.space(self.place.space).id))
         with _searching():
             passages = await self._equipment.searcher.search(
                 shelf,
@@ -209,7 +255,7 @@ class RunHost:
                 after=None if after is None else calls.moment(after, zone, "after"),
                 before=None if before is None else calls.moment(before, zone, "before"),
             )
-        return calls.hits(passages, self._place)
+        return calls.hits(passages, self.place)
 
     async def _search_log(self, query: str, k: int = 10) -> Answer:
         # The question itself would be the best hit for every question.
@@ -219,7 +265,7 @@ class RunHost:
             passages = await self._equipment.searcher.search(shelf, query, _count(k), exclude=own)
         ids = list(dict.fromkeys(int(passage.key) for passage in passages))
         found = self._store.read(lambda tx: tx.log(self._agent.name).several(ids))
-        return calls.found_messages([found[id] for id in ids if id in found], self._place)
+        return calls.found_messages([found[id] for id in ids if id in found], self.place)
 
     async def _write(self, call: Call) -> Any:
         write = calls.WRITES[call.name]
@@ -242,14 +288,12 @@ class RunHost:
         )
 
         def work(transaction: Transaction) -> tuple[Answer, Row]:
-            answer = write(transaction, self._place, writing, *args, **kwargs)
-            return answer, self._row(EntryKind.CALL, call, {**self._arguments(call), "result": answer.kept})
+            answer = write(transaction, self.place, writing, *args, **kwargs)
+            return answer, self._row(EntryKind.CALL, call, {**self.arguments(call), "result": answer.kept})
 
         answer = await self._scribe.commit(work)
         assert answer is not None, "a write gives an answer"
-        self.effects.append(
-            Effect(call.number, f"{call.name} {answer.kept['variable']} -> version {answer.kept['version']}")
-        )
+        self.effects.append(_written(call, answer.kept))
         return answer.value
 
     async def _reply(self, call: Call, value: Any) -> None:
@@ -265,12 +309,15 @@ class RunHost:
             )
         if self._run.parent is not None:
             # Nobody but the parent listens to a child.
-            self.result = value
-            self._note(EntryKind.CALL, call, {"args": {"args": [text], "kwargs": {}}, "result": None})
+            self._end_with("reply", value)
+            self._note(EntryKind.CALL, call, {**self.arguments(call), "result": None})
             return
         await self._scribe.commit(lambda tx: (None, self._say(tx, call, text)))
+        self._replied(call)
+
+    def _replied(self, call: Call) -> None:
         self.replied = True
-        self.effects.append(Effect(call.number, "reply sent"))
+        self.effects.append(Effect(call.number, REPLY_SENT))
 
     def _say(self, transaction: Transaction, call: Call, text: str) -> Row:
         message = transaction.log(self._agent.name).add(
@@ -283,21 +330,28 @@ class RunHost:
         )
         data = {
             "args": {"args": [text], "kwargs": {}},
-            "digest": _digest(call),
+            "digest": digest(call),
             "result": {"message": message.id},
         }
         return self._row(EntryKind.CALL, call, data)
 
-    def _done(self, call: Call, value: Any = None) -> None:
+    def _end_with(self, name: str, value: Any = None) -> None:
+        """The value of a run: what `done` gave, in a child what `reply` gave."""
+        if name == "reply":
+            self.result = value
+            return
         self.ended = True
         if value is not None:
             self.result = value
-        self._note(EntryKind.CALL, call, {**self._arguments(call), "result": None})
+
+    def _done(self, call: Call, value: Any = None) -> None:
+        self._end_with("done", value)
+        self._note(EntryKind.CALL, call, {**self.arguments(call), "result": None})
         raise Ended
 
     def _clock(self, call: Call) -> Any:
         now = self._equipment.local_now()
-        self._note(EntryKind.CALL, call, {**self._arguments(call), "result": now.isoformat()})
+        self._note(EntryKind.CALL, call, {**self.arguments(call), "result": now.isoformat()})
         return now if call.name == "sys.now" else now.timestamp()
 
     async def _llm(self, call: Call, *parts: Any, model: str | None = None) -> str:
@@ -334,9 +388,9 @@ class RunHost:
     def _note(self, kind: EntryKind, call: Call, data: dict[str, Any]) -> None:
         self._scribe.note(kind, data, step=self.step, call=call.number, name=call.name)
 
-    def _arguments(self, call: Call) -> dict[str, Any]:
+    def arguments(self, call: Call) -> dict[str, Any]:
         shown = {"args": _preview(list(call.args)), "kwargs": _preview(dict(call.kwargs))}
-        return {"args": shown, "digest": _digest(call)}
+        return {"args": shown, "digest": digest(call)}
 
 
 @contextmanager
@@ -354,13 +408,17 @@ def _searching() -> Iterator[None]:
         ) from error
 
 
+def _written(call: Call, kept: Mapping[str, Any]) -> Effect:
+    return Effect(call.number, f"{call.name} {kept['variable']} -> version {kept['version']}")
+
+
 def _count(k: int) -> int:
     if not 0 < k <= 100:
         raise InvalidInput(f"{k} is not between 1 and 100", field="k", remedy="Ask for at most 100 hits.")
     return k
 
 
-def _digest(call: Call) -> str:
+def digest(call: Call) -> str:
     """Stands for a call's name and arguments when a replay compares them."""
     material = json.dumps([call.name, list(call.args), dict(call.kwargs)], sort_keys=True, default=_hex)
     return blake2b(material.encode(), digest_size=16).hexdigest()

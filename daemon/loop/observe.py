@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rlmd.daemon.repl.api import Fault, StepResult
 
-from .host import Effect
+from .host import REPLY_SENT, Effect
 from .tokens import cut, listed
 
 SHOWN_TOKENS = 2_000
@@ -48,7 +48,7 @@ def observe(
         if effects:
             done = listed([f"{effect.text} (call {effect.call})" for effect in effects], "; ")
             tail.append(f"What took effect before that, and stays: {done}.")
-    elif any(effect.text == "reply sent" for effect in effects) and not results[-1].ended:
+    elif any(effect.text == REPLY_SENT for effect in effects) and not results[-1].ended:
         tail.append("Your reply was sent. If nothing is left to do, call done().")
     if len(results) < blocks:
         tail.append(f"Not run: {_numbers(range(len(results) + 1, blocks + 1))} of {blocks} blocks.")

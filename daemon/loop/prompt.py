@@ -53,7 +53,7 @@ DEFAULT_INSTRUCTIONS = "Be helpful, brief and exact. Say what you do not know."
 
 
 @dataclass(frozen=True, kw_only=True)
-class PastStep:
+class ShownStep:
     """A step that is over."""
 
     number: int
@@ -91,7 +91,7 @@ class Prompt:
             card = _child_card(equipment, run, context, int(room * CARD))
         return cls(room, system, card)
 
-    def messages(self, steps: Sequence[PastStep]) -> list[Message]:
+    def messages(self, steps: Sequence[ShownStep]) -> list[Message]:
         """System, card and the last steps that fit, oldest first; older ones are folded into the card."""
         room = self._room - tokens(self._card) - int(self._room * FOLDED)
         shown: list[tuple[str, str]] = []
@@ -111,7 +111,7 @@ class Prompt:
             messages += [Message("assistant", reply), Message("user", observation)]
         return messages
 
-    def _folded(self, steps: Sequence[PastStep]) -> str:
+    def _folded(self, steps: Sequence[ShownStep]) -> str:
         if not steps:
             return ""
         head = f"[folded: steps {steps[0].number} to {steps[-1].number}; log.step(n) has each in full]"

@@ -1,8 +1,7 @@
 """What becomes of runs that a daemon left unfinished, by a crash or a stop in the middle.
 
-The names of its REPL are gone. A run that had changed nothing yet begins again from its event: nobody
-can tell the difference. One that had is ended as failed and says, on its channel too, what it had
-done; to repeat it could do that twice. An event that took the daemon down several times is set aside.
+They go on: the run is put back into the mailbox, and whoever takes it up replays its journal. An event that
+took the daemon down several times without getting a step further is set aside, and its channel is told.
 """
 
 from __future__ import annotations
@@ -10,72 +9,46 @@ from __future__ import annotations
 from rlmd.memory.records import Entry, EntryKind, Origin, Run, RunState
 from rlmd.memory.store import Store, Transaction
 
-from .calls import WRITES
-from .tokens import listed
-
 MAX_ATTEMPTS = 5
-EFFECTS = frozenset({*WRITES, "reply"})
+"""Times that an event is taken up without getting a step further."""
 
 
 async def recover(store: Store, run_id: int) -> Run | None:
-    """Deal with one unfinished run; gives it back if it is to be carried out (again)."""
+    """Deal with one unfinished root run; gives it back if it is to be carried out (on)."""
     return await store.write(lambda tx: _recover(tx, run_id))
 
 
 def _recover(tx: Transaction, run_id: int) -> Run | None:
     run = tx.runs.get(run_id)
-    if run.state.ended or run.state is RunState.QUEUED:
+    if run.state is not RunState.RUNNING:
         return run if run.state is RunState.QUEUED else None
-    done = [
-        _told(entry)
-        for member in _tree(tx, run)
-        for entry in tx.journal(member).entries()
-        if entry.name in EFFECTS and "result" in entry.data and (entry.name != "reply" or member == run_id)
-    ]
-    if run.parent is not None:
-        _end(tx, run, "the daemon stopped while this child was at work")
-    elif run.attempts >= MAX_ATTEMPTS:
-        reason = f"set aside: the daemon stopped {run.attempts} times while it was at work on this event"
-        _end(tx, run, reason)
+    journal = tx.journal(run_id)
+    entries = journal.entries()
+    attempts = _attempts(run, entries)
+    if attempts >= MAX_ATTEMPTS:
+        reason = f"set aside: the daemon stopped {attempts} times while it was at work on this event"
+        for member in [*tx.runs.below(run), run]:
+            end_in(tx, member, RunState.FAILED, reason)
         _tell(tx, run, reason)
-    elif done:
-        reason = f"the daemon stopped in step {run.steps}, after this had taken effect: {listed(done, '; ')}"
-        _end(tx, run, reason)
-        _tell(tx, run, reason)
-    else:
-        tx.journal(run_id).add(
-            EntryKind.RESTARTED,
-            {"reason": "the daemon stopped before anything had taken effect"},
-            step=run.steps,
-        )
-        tx.runs.requeue(run)
-        return tx.runs.get(run_id)
-    return None
+        return None
+    where = f"after call {run.calls} in step {run.steps}" if run.steps else "before its first step"
+    data = {"reason": f"the daemon stopped {where}; it goes on there", "attempt": attempts}
+    journal.add(EntryKind.RESTARTED, data, step=run.steps)
+    tx.runs.requeue(run, attempts=attempts)
+    return tx.runs.get(run_id)
 
 
-def _tree(tx: Transaction, root: Run) -> list[int]:
-    """A root run and all below it, which are younger: what a child did, the run did."""
-    found: list[int] = [root.id]
-    before: int | None = None
-    while page := tx.runs.page(agent=root.agent, children=True, before=before):
-        found += [run.id for run in page if run.root == root.id and run.id != root.id]
-        before = page[-1].id
-        if before <= root.id:
-            break
-    return found
+def _attempts(run: Run, entries: list[Entry]) -> int:
+    """How often it was taken up since it last got a step further."""
+    last = next((entry for entry in reversed(entries) if entry.kind is EntryKind.RESTARTED), None)
+    return run.attempts if last is None or last.step == run.steps else 1
 
 
-def _told(entry: Entry) -> str:
-    result = entry.data["result"]
-    if entry.name == "reply":
-        return f"a reply (call {entry.call})"
-    return f"{entry.name} {result['variable']} -> version {result['version']} (call {entry.call})"
-
-
-def _end(tx: Transaction, run: Run, reason: str) -> None:
-    data = {"state": RunState.FAILED.value, "reason": reason, "result": None}
+def end_in(tx: Transaction, run: Run, state: RunState, reason: str) -> None:
+    """Record the end of a run that is not at work."""
+    data = {"state": state.value, "reason": reason, "result": None}
     tx.journal(run.id).add(EntryKind.ENDED, data, step=run.steps)
-    tx.runs.end(run, RunState.FAILED, reason=reason)
+    tx.runs.end(run, state, reason=reason)
 
 
 def _tell(tx: Transaction, run: Run, reason: str) -> None:

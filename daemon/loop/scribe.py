@@ -2,24 +2,33 @@
 
 What changes nothing outside the run (a read, a step's text, what it cost) may wait for the next commit: what
 nobody has seen may be done again. An effect and its own row commit together with all that waits,
-in the order in which it happened.
+in the order in which it happened. What waits and has cost money waits for `SOON_SECONDS` at most: a step
+that takes long would otherwise be paid twice after a crash.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
 from rlmd.daemon.feed import Feed
+from rlmd.errors import RlmdError
 from rlmd.memory.clock import Clock
 from rlmd.memory.journal import Journal
 from rlmd.memory.records import Agent, Entry, EntryKind, ModelCall, Run
 from rlmd.memory.store import Store, Transaction
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
+
+SOON_SECONDS = 0.02
+"""A short step ends sooner, and one commit does for all of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +60,7 @@ class Scribe:
         self._waiting: list[Row | ModelCall] = []
         # Rows stand in the order in which they happened, so two commits of a run never race.
         self._turn = asyncio.Lock()
+        self._soon: asyncio.Task[None] | None = None
 
     def note(
         self, kind: EntryKind, data: Mapping[str, Any], *, step: int, call: int = 0, name: str = ""
@@ -63,6 +73,24 @@ class Scribe:
     def charge(self, cost: ModelCall) -> None:
         """What a model was paid; enters the ledger with the next commit."""
         self._waiting.append(cost)
+
+    def commit_soon(self) -> None:
+        """Commit what waits in a moment, unless another commit takes it along before."""
+
+        async def later() -> None:
+            await asyncio.sleep(SOON_SECONDS)
+            # What could not be written goes on waiting, and the next commit says why it cannot.
+            with contextlib.suppress(RlmdError):
+                await self.commit()
+
+        if self._soon is None or self._soon.done() or self._soon.cancelling():
+            self._soon = asyncio.create_task(later(), name=f"commit of run {self._run.id}")
+
+    async def close(self) -> None:
+        """Stop what was to be committed soon; the run is over, or stands as it is on disk."""
+        if self._soon is not None:
+            self._soon.cancel()
+            await asyncio.wait([self._soon])
 
     async def commit(self, work: Callable[[Transaction], tuple[T, Row | None]] | None = None) -> T | None:
         """Put all that waits on disk, with `work` and the row that it gives, in one transaction.
@@ -92,6 +120,8 @@ class Scribe:
             # A cancel must not leave it unknown whether the rows are written: they would come twice.
             (result, entries), cancelled = await finish(self._store.write(write))
             del self._waiting[: len(waiting)]
+            if self._soon is not None and self._soon is not asyncio.current_task() and not self._waiting:
+                self._soon.cancel()
             self._feed.push(self._run.id, *entries)
             if cancelled:
                 raise asyncio.CancelledError

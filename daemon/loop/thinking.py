@@ -78,7 +78,7 @@ class Thinking:
             messages=messages,
             model=model,
             timeout_seconds=self._equipment.settings.model_timeout_seconds,
-            key=f"{self._store.user.id}-{self._run.id}-{self._run.attempts}-{step}-{call}",
+            key=f"{self._store.user.id}-{self._run.id}-{step}-{call}",
         )
         self._tree.take_call()
         async with self._equipment.model_slots:

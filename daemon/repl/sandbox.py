@@ -37,9 +37,9 @@ _DESCRIPTORS_PER_WORKER = 4
 _DESCRIPTORS_FOR_OTHERS = 1024
 _SETTLE_SECONDS = 0.05
 _SPARE = 2
-"""Workers that must be free before one is made ready: it must not stand in the way of a run, or the checker."""
+"""Workers that must be free before one is made ready: it must not stand in the way of a run."""
 _REFILL_SECONDS = 0.05
-"""After a run has begun, until a worker is made ready for the next: the two would compete for the processor."""
+"""From the start of a run until a worker is made ready for the next: they would share a processor."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ class Sandbox:
         return worker
 
     def _refill(self, now: datetime, limits: Limits) -> None:
-        """Make a worker ready for the next run, a little later: to start one takes longer than a short step."""
+        """Make a worker ready for the next run, a little later: to start one takes longer than a step."""
 
         async def refill() -> None:
             await asyncio.sleep(_REFILL_SECONDS)

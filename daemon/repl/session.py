@@ -34,7 +34,7 @@ class Session:
         self._world = world
         self._limits = limits
         self._worker: Worker | None = worker
-        self._steps = 0
+        self._steps = self._turn = 0
         self._names: frozenset[str] = frozenset()
 
     @property
@@ -46,13 +46,17 @@ class Session:
         """Give the worker back. Safe to repeat."""
         await self._lose()
 
-    async def run_step(self, code: str, host: Host, first_call: int) -> StepResult:
+    async def run_step(
+        self, code: str, host: Host, first_call: int, *, turn: int | None = None, checked: bool = False
+    ) -> StepResult:
         """Check and run one step.
 
         Args:
             code: Python, as the model wrote it.
             host: Answers the calls.
             first_call: Number that the step's first call gets.
+            turn: Seeds `random`, with the run's own seed; None to count the steps of this session.
+            checked: Whether it has been checked before, since it is run again.
 
         Raises:
             asyncio.CancelledError: the step was cancelled; its session is lost and nothing goes on.
@@ -61,7 +65,8 @@ class Session:
         """
         source = read(code)
         self._steps += 1
-        fault = await self._check(source)
+        self._turn = self._steps if turn is None else turn
+        fault = None if checked else await self._check(source)
         if fault is not None:
             return StepResult(output="", fault=fault)
         self._names |= source.names
@@ -88,7 +93,7 @@ class Session:
         shown: str | None = None
         unawaited: list[str] = []
         try:
-            await worker.seed(self._world.seed * 1_000_003 + self._steps)
+            await worker.seed(self._world.seed * 1_000_003 + self._turn)
             await worker.load_modules(source.imports)
             snapshot = await worker.start(source, printed)
             drive = Drive(worker, host, self._limits, first_call=first_call, depth=self._world.depth)

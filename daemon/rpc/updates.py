@@ -117,7 +117,7 @@ def _step(entry: Entry) -> pb.Step:
     return pb.Step(
         number=entry.step,
         reply=data.get("reply", ""),
-        code=data.get("code", ""),
+        code="\n\n".join(data.get("blocks", ())),
         model=data.get("model", ""),
         usage=pb.UsageTotals(
             input_tokens=usage.get("input_tokens", 0),

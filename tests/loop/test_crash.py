@@ -1,6 +1,8 @@
-"""What a kill -9 leaves: steps on disk before their code runs, memory whole, runs dealt with honestly."""
+"""What a kill -9 leaves: steps on disk, memory whole, and runs that go on at the very call."""
 
 from __future__ import annotations
+
+import json
 
 import rlmd
 from rlmd.clients.records import RunState
@@ -13,10 +15,10 @@ from .runner import py
 LONG = Slow(30, "too late")
 
 
-def test_a_step_is_on_disk_before_the_next_model_call(
+def test_a_step_is_on_disk_before_the_next_model_call_and_the_run_goes_on(
     start_daemon: StartDaemon, model_server: ModelServer
 ) -> None:
-    model_server.script([py("x = 1\nprint('first step')"), LONG, "Again from the start."])
+    model_server.script([py("x = 20\nprint('first step')"), LONG, py("reply(x + 1)")])
     daemon = start_daemon(model_server)
     with rlmd.connect(data=daemon.data) as client:
         run = client.agent().send("Go on.")
@@ -24,40 +26,79 @@ def test_a_step_is_on_disk_before_the_next_model_call(
         daemon.kill()
         daemon.restart()
         ended = run.wait()
-        assert (ended.state, ended.steps[0].code) == (RunState.DONE, "x = 1\nprint('first step')")
+        assert (ended.state, ended.steps[0].code) == (RunState.DONE, "x = 20\nprint('first step')")
         assert "first step" in ended.steps[0].observation
-        # Nothing had taken effect, so the run began again, and says so.
         assert any(isinstance(update, Restarted) for update in run.watch())
-        assert [m.text for m in client.agent().log.recent(10)] == ["Go on.", "Again from the start."]
+        assert [m.text for m in client.agent().log.recent(10)] == ["Go on.", "21"]
+    # The first step was written once, and shown again as it had been.
+    assert len(model_server.requests) == 3
+    assert model_server.requests[2].messages[2:] == model_server.requests[1].messages[2:]
 
 
-def test_a_run_that_had_changed_something_is_ended_and_tells_it(
+def test_effects_are_had_once_and_names_are_there_again(
     start_daemon: StartDaemon, model_server: ModelServer
 ) -> None:
-    model_server.script([py("memory.set('kept', {'n': 1})"), LONG])
-    model_server.script([py("done(await rlm('Write it down.'))")], model="parent")
-    model_server.script([py("memory.set('by_child', 1)"), LONG], model="child")
-    model_server.always(py("reply(memory.get('kept')['n'] + 1)"))
+    model_server.script(
+        [
+            py("import random\nmemory.append('log', 'one')\nseen = [memory.get('log'), random.random()]"),
+            py(
+                "memory.append('log', 'two')\nanswer = await llm('slow')\n"
+                "reply([seen, memory.get('log'), answer])"
+            ),
+        ]
+    )
+    model_server.script([LONG, "fast"], model="sub")
     daemon = start_daemon(model_server)
     with rlmd.connect(data=daemon.data) as client:
         agent = client.agent()
+        agent.update(sub_model="sub")
         run = agent.send("Go on.", channel="phone")
-        parent = client.create_agent("parent", model="parent", sub_model="child")
-        parents = parent.send("Go on.")
-        model_server.wait_for(5)
+        model_server.wait_for(3)
         daemon.kill()
         daemon.restart()
-        for ended, effect in ((run.wait(), "memory.set kept"), (parents.wait(), "memory.set by_child")):
-            assert ended.state is RunState.FAILED
-            assert effect in ended.reason
-        (child,) = (each for each in parent.runs(children=True) if each.parent)
-        assert child.state is RunState.FAILED
-        told = agent.log.recent(1)[-1]
-        assert (told.from_agent, told.channel) == (True, "phone")
-        assert "memory.set kept" in told.text
-        # Memory is there for the next run, on another channel.
-        assert agent.chat("And now?", channel="desk").text == "2"
-    assert len(model_server.requests) == 6, "a run with effects was carried out twice"
+        ended = run.wait()
+        assert ended.state is RunState.DONE, ended.reason
+        assert len(ended.steps) == 2
+        (_, said) = agent.log.recent(2)
+        seen, log, answer = json.loads(said.text)
+        assert (seen[0], log, answer) == ("one", "onetwo", "fast")
+        assert [version.number for version in agent.memory.history("log")] == [1, 2]
+    assert len(model_server.requests) == 4, "a step that was on disk was asked for again"
+
+
+def test_children_go_on_too_and_are_made_once(start_daemon: StartDaemon, model_server: ModelServer) -> None:
+    model_server.script(
+        [
+            py(
+                "quick, slow = await asyncio.gather(rlm('quick'), rlm('slow'))\n"
+                "reply([quick, slow, memory.get('by_child')])"
+            )
+        ]
+    )
+    model_server.script(
+        [
+            lambda body: py("done(1)") if "quick" in str(body) else py("memory.set('by_child', 7)\nx = 2"),
+            lambda body: py("done(1)") if "quick" in str(body) else py("memory.set('by_child', 7)\nx = 2"),
+            LONG,
+            py("done(x)"),
+        ],
+        model="child",
+    )
+    daemon = start_daemon(model_server)
+    with rlmd.connect(data=daemon.data) as client:
+        agent = client.agent()
+        agent.update(sub_model="child")
+        run = agent.send("Go on.")
+        model_server.wait_for(4)
+        daemon.kill()
+        daemon.restart()
+        ended = run.wait()
+        assert ended.state is RunState.DONE, ended.reason
+        assert json.loads(agent.log.recent(1)[0].text) == [1, 2, 7]
+        children = [each for each in agent.runs(children=True) if each.parent]
+        assert [child.state for child in children] == [RunState.DONE] * 2
+        assert [version.number for version in agent.memory.history("by_child")] == [1]
+    assert len(model_server.requests) == 5
 
 
 def test_a_message_that_waits_is_answered_after_a_kill(

@@ -1,4 +1,4 @@
-"""Runs whose search or store fails: the first is the program's to catch, the second ends the run honestly."""
+"""Runs whose search or store fails: the first is the program's to catch, after the second the run goes on."""
 
 from __future__ import annotations
 
@@ -54,7 +54,12 @@ class Bench:
 
     store: FailingStore
     run: Run
-    runner: Runner
+    equipment: Equipment
+
+    def runner(self, run: Run | None = None) -> Runner:
+        """What carries the run out; given one that was taken up again, what goes on with that."""
+        agent = self.store.read(lambda tx: tx.agents.get("main"))
+        return Runner(self.equipment, self.store, agent, run or self.run, Tree(10))
 
     def stands(self) -> tuple[Run, list[Entry]]:
         return self.store.read(lambda tx: (tx.runs.get(self.run.id), tx.journal(self.run.id).entries()))
@@ -71,9 +76,7 @@ async def bench(folder: Path, server: ModelServer) -> AsyncIterator[Bench]:
 
         def receive(tx: Transaction) -> Run:
             agent = tx.agents.get("main")
-            return tx.runs.start(
-                tx.runs.create(agent, kind="message", text="Go.", limits=limits, channel="chat")
-            )
+            return tx.runs.create(agent, kind="message", text="Go.", limits=limits, channel="chat")
 
         run = await store.write(receive)
         model = OpenAIModel(base_url=server.url)
@@ -88,8 +91,7 @@ async def bench(folder: Path, server: ModelServer) -> AsyncIterator[Bench]:
                     searcher=NoSearch(),
                     feed=Feed(),
                 )
-                agent = store.read(lambda tx: tx.agents.get("main"))
-                yield Bench(store, run, Runner(equipment, store, agent, run, Tree(10)))
+                yield Bench(store, run, equipment)
         finally:
             await model.close()
 
@@ -102,7 +104,7 @@ async def test_a_run_goes_on_without_search(tmp_path: Path, model_server: ModelS
         ]
     )
     async with bench(tmp_path, model_server) as world:
-        ending = await world.runner.run()
+        ending = await world.runner().run()
     assert ending.state is RunState.DONE
     assert "the index is down" in ending.result
     assert "search is not available" in model_server.requests[1].prompt
@@ -110,7 +112,7 @@ async def test_a_run_goes_on_without_search(tmp_path: Path, model_server: ModelS
 
 
 @pytest.mark.parametrize("call", ["llm('aside')", "rlm('aside')"])
-async def test_a_store_that_fails_ends_the_run_and_the_next_start_deals_with_it(
+async def test_a_run_whose_store_failed_goes_on_where_it_was(
     call: str, tmp_path: Path, model_server: ModelServer
 ) -> None:
     async with bench(tmp_path, model_server) as world:
@@ -120,24 +122,30 @@ async def test_a_store_that_fails_ends_the_run_and_the_next_start_deals_with_it(
             return "Aside."
 
         model_server.script([py(f"memory.set('kept', 1)\nx = await {call}\nmemory.set('after', x)"), fail])
+        model_server.script(["Again.", py("done(memory.get('after'))")])
         with pytest.raises(Unavailable, match="the database is gone"):
-            await world.runner.run()
+            await world.runner().run()
         run, _ = world.stands()
         assert run.state is RunState.RUNNING
         world.store.fails = False
-        assert await recover(world.store, run.id) is None
+        taken_up = await recover(world.store, run.id)
+        ending = await world.runner(taken_up).run()
+        assert (ending.state, ending.result) == (RunState.DONE, "Again.")
         run, entries = world.stands()
-        assert run.state is RunState.FAILED
-        assert "memory.set kept -> version 1" in run.reason
+        assert (run.state, run.steps) == (RunState.DONE, 2)
         assert entries[-1].kind is EntryKind.ENDED
         assert [entry.seq for entry in entries] == list(range(1, len(entries) + 1))
-        assert world.store.read(lambda tx: tx.space("main").names()) == ["kept"]
+        space = world.store.read(
+            lambda tx: {name: tx.space("main").history(name) for name in ("kept", "after")}
+        )
+        assert {name: len(versions) for name, versions in space.items()} == {"kept": 1, "after": 1}
 
 
 async def test_an_event_that_takes_the_daemon_down_again_and_again_is_set_aside(
     tmp_path: Path, model_server: ModelServer
 ) -> None:
     async with bench(tmp_path, model_server) as world:
+        await world.store.write(lambda tx: tx.runs.start(world.run))
         for _ in range(MAX_ATTEMPTS - 1):
             again = await recover(world.store, world.run.id)
             assert again is not None

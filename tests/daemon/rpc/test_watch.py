@@ -17,7 +17,7 @@ from .host import STARTED, Daemon, Row
 USAGE = {"input_tokens": 5, "output_tokens": 2, "cached_tokens": 1, "estimated": True}
 STEP: Row = (
     EntryKind.STEP,
-    {"reply": "r", "code": "c", "model": "m", "usage": USAGE, "note": "n", "finish": "stop"},
+    {"reply": "r", "blocks": ["c"], "model": "m", "usage": USAGE, "note": "n", "finish": "stop"},
     1,
     0,
     "",
