@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from rlmd.proto.rlmd.v1 import admin_pb2, agents_pb2, channels_pb2, memory_pb2, runs_pb2
+from rlmd.proto.rlmd.v1 import admin_pb2, agents_pb2, channels_pb2, memory_pb2, questions_pb2, runs_pb2
 
 from . import updates as up
 from .records import (
@@ -21,6 +21,8 @@ from .records import (
     Match,
     Message,
     Origin,
+    Question,
+    QuestionState,
     RunInfo,
     RunState,
     Status,
@@ -51,6 +53,12 @@ _STATES = {
     runs_pb2.RUN_STATE_DONE: RunState.DONE,
     runs_pb2.RUN_STATE_FAILED: RunState.FAILED,
     runs_pb2.RUN_STATE_CANCELLED: RunState.CANCELLED,
+}
+_QUESTION_STATES = {
+    questions_pb2.QUESTION_STATE_OPEN: QuestionState.OPEN,
+    questions_pb2.QUESTION_STATE_ANSWERED: QuestionState.ANSWERED,
+    questions_pb2.QUESTION_STATE_EXPIRED: QuestionState.EXPIRED,
+    questions_pb2.QUESTION_STATE_CANCELLED: QuestionState.CANCELLED,
 }
 STATES = {state: number for number, state in _STATES.items()}
 """States as the contract numbers them."""
@@ -267,6 +275,21 @@ def update(message: runs_pb2.RunUpdate) -> up.Update | None:
         case "reply":
             number = last(message.reply.message)
             return up.Said(**base, message=int(number or 0), text=message.reply.text)
+        case "asked":
+            asked = message.asked
+            return up.Asked(
+                **base,
+                question=last(asked.question),
+                channel=asked.channel,
+                text=asked.text,
+                wanted=asked.wanted,
+                choices=tuple(asked.choices),
+                call=call(asked.call),
+            )
+        case "waiting":
+            return up.Waiting(**base, until=_time(message.waiting, "until"))
+        case "woken":
+            return up.Woken(**base)
         case "observation":
             return up.Observed(**base, step=message.observation.step, text=message.observation.text)
         case "ended":
@@ -274,6 +297,25 @@ def update(message: runs_pb2.RunUpdate) -> up.Update | None:
             result = _json(ended.result_json)
             return up.Ended(**base, state=_STATES[ended.state], reason=ended.reason, result=result)
     return None
+
+
+def question(message: questions_pb2.Question) -> Question:
+    return Question(
+        id=last(message.name),
+        agent=_agent(message.name),
+        run=last(message.run),
+        channel=message.channel,
+        text=message.text,
+        wanted=message.wanted,
+        choices=tuple(message.choices),
+        state=_QUESTION_STATES[message.state],
+        answer=_json(message.answer_json),
+        answered_by=message.answered_by,
+        answered_on=message.answered_on,
+        ask_time=from_time(message.ask_time),
+        expire_time=_time(message, "expire_time"),
+        end_time=_time(message, "end_time"),
+    )
 
 
 def token(message: admin_pb2.Token) -> Token:

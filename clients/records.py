@@ -142,6 +142,39 @@ class Message:
     """How well it fits, 0 to 1; only in the results of a search."""
 
 
+class QuestionState(StrEnum):
+    """States of a question."""
+
+    OPEN = "open"
+    ANSWERED = "answered"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """Something that a run has asked, and for whose answer it waits."""
+
+    id: str
+    agent: str
+    run: str
+    """The run that asks."""
+    channel: str
+    text: str
+    wanted: str
+    """What an answer must be, in words such as `yes or no`; empty if any text will do."""
+    choices: tuple[str, ...]
+    state: QuestionState
+    answer: Any
+    answered_by: str
+    answered_on: str
+    """The channel on which it was answered; empty if by the library or the command line."""
+    ask_time: datetime
+    expire_time: datetime | None
+    """Until when it is open; None if for ever."""
+    end_time: datetime | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """What one run may use. None means the daemon's default."""

@@ -28,7 +28,7 @@ class Started(_Update):
 
 @dataclass(frozen=True, kw_only=True)
 class Restarted(_Update):
-    """The daemon had stopped under the run; it was started again from its beginning."""
+    """The daemon had stopped under the run; it goes on where it was."""
 
     reason: str
 
@@ -72,6 +72,33 @@ class Said(_Update):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Asked(_Update):
+    """The run asks somebody, and waits for the answer."""
+
+    question: str
+    """Number of the question."""
+    channel: str
+    text: str
+    wanted: str
+    """What an answer must be, in words such as `yes or no`; empty if any text will do."""
+    choices: tuple[str, ...]
+    call: Call
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting(_Update):
+    """The run waits for something that takes long, and is parked: until it is woken it uses nothing."""
+
+    until: datetime | None
+    """When it goes on in any case; None if only an answer wakes it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Woken(_Update):
+    """The run goes on."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Observed(_Update):
     """A step is over: what the model is shown of its outcome."""
 
@@ -88,18 +115,39 @@ class Ended(_Update):
     result: Any
 
 
-Update = Started | Restarted | Writing | Stepped | Called | Settled | Said | Observed | Ended
+Update = (
+    Started
+    | Restarted
+    | Writing
+    | Stepped
+    | Called
+    | Settled
+    | Said
+    | Asked
+    | Waiting
+    | Woken
+    | Observed
+    | Ended
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """What an agent answered. As text (`str(reply)`) it is what it said, in one piece."""
+    """What an agent answered. As text (`str(reply)`) it is what it said and asked, in one piece."""
 
     text: str
     run: str
     state: RunState
+    """`waiting` if it has asked something, or waits otherwise, and will go on."""
+    asked: tuple[Asked, ...] = ()
+    """What it asks, on whatever channel; say something on that channel to answer."""
     result: Any = None
     """What `done(value)` gave."""
 
     def __str__(self) -> str:
         return self.text
+
+
+def question_text(asked: Asked) -> str:
+    """A question as a person reads it, with what an answer must be."""
+    return f"{asked.text} ({asked.wanted})" if asked.wanted else asked.text

@@ -50,7 +50,17 @@ class EntryKind(StrEnum):
     SETTLED = "settled"
     OBSERVATION = "observation"
     RESTARTED = "restarted"
+    WAITING = "waiting"
+    """The run was parked: from here on it is only rows."""
+    WOKEN = "woken"
     ENDED = "ended"
+
+
+class QuestionState(StrEnum):
+    OPEN = "open"
+    ANSWERED = "answered"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +201,42 @@ class Event:
     time: datetime
     message: int | None = None
     attachments: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """What an answer must be: one of `choices`, a value for each of `fields`, or one of type `type`."""
+
+    type: str = "text"
+    """`text`, `yesno`, `number` or `date`."""
+    choices: Sequence[str] = ()
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Types by their names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """Something that a run has asked somebody."""
+
+    id: int
+    agent: str
+    run: int
+    root: int
+    """The run at the top of its tree, which goes on when it is answered."""
+    call: int
+    channel: str
+    """Where it was asked."""
+    text: str
+    form: Form
+    state: QuestionState
+    answer: Any
+    """JSON data that fits the form; None while there is none."""
+    answered_by: str
+    answered_on: str
+    """The channel on which it was answered; empty for the command line and the API."""
+    ask_time: datetime
+    expire_time: datetime | None
+    end_time: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -164,6 +164,15 @@ class Runs:
         values = {"state": RunState.QUEUED.value, "attempts": attempts}
         self._connection.execute(update(runs).where(runs.c.id == run.id).values(values))
 
+    def park(self, run: Run, wake_time: datetime | None) -> None:
+        """The run waits from now on, at the longest until `wake_time`. What it did so far is no attempt."""
+        values = {
+            "state": RunState.WAITING.value,
+            "attempts": 0,
+            "wake_time": None if wake_time is None else to_micros(wake_time),
+        }
+        self._connection.execute(update(runs).where(runs.c.id == run.id).values(values))
+
     def child(self, parent: Run, call: int) -> Run | None:
         """The child that a call of the parent had made, if it had."""
         found = self._connection.execute(_child, {"parent": parent.id, "call": call}).scalar()
@@ -259,15 +268,33 @@ class Runs:
 
 
 def unfinished(connection: Connection) -> list[tuple[int, int]]:
-    """(user id, run id) of every root run of all users that has not ended, oldest first."""
+    """(user id, run id) of every root run of all users that is at work or queued, oldest first."""
     ended = [state.value for state in RunState if state.ended]
     statement = (
         select(agents.c.user_id, runs.c.id)
         .join(agents, runs.c.agent_id == agents.c.id)
-        .where(runs.c.state.not_in(ended), runs.c.parent_id.is_(None))
+        .where(runs.c.state.not_in([*ended, RunState.WAITING.value]), runs.c.parent_id.is_(None))
         .order_by(runs.c.id)
     )
     return [(user_id, run_id) for user_id, run_id in connection.execute(statement)]
+
+
+def waking(connection: Connection, until: datetime) -> tuple[list[tuple[int, int]], datetime | None]:
+    """(user id, run id) of the root runs that are to wake until then, and when the next one after that is."""
+    waits = runs.c.state == RunState.WAITING.value
+    limit = to_micros(until)
+    due = (
+        select(agents.c.user_id, runs.c.id)
+        .join(agents, runs.c.agent_id == agents.c.id)
+        .where(waits, runs.c.parent_id.is_(None), runs.c.wake_time <= limit)
+        .order_by(runs.c.wake_time, runs.c.id)
+    )
+    after = select(func.min(runs.c.wake_time)).where(
+        waits, runs.c.parent_id.is_(None), runs.c.wake_time > limit
+    )
+    next_time = connection.execute(after).scalar()
+    found = [(user_id, run_id) for user_id, run_id in connection.execute(due)]
+    return found, None if next_time is None else from_micros(next_time)
 
 
 def _missing(run_id: int) -> NotFound:

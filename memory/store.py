@@ -33,8 +33,9 @@ from .journal import Journal
 from .log import Log
 from .migrate import migrate
 from .names import check_text, short
+from .questions import Questions
 from .records import User
-from .runs import Runs, unfinished
+from .runs import Runs, unfinished, waking
 from .tables import agents, messages, requests, runs, spaces, users, variables
 from .uploads import Uploads, abandoned, clear
 from .variables import Space
@@ -104,6 +105,16 @@ class House:
             names = {row.id: row.name for row in connection.execute(select(users.c.id, users.c.name))}
             return [(accounts.user(names[user_id]), run_id) for user_id, run_id in unfinished(connection)]
 
+    def waking(self, until: datetime) -> tuple[list[tuple[User, int]], datetime | None]:
+        """Runs that are to wake until then, with their users; and when the next one after that is."""
+        with self.database.reading() as connection:
+            due, after = waking(connection, until)
+            if not due:
+                return [], after
+            accounts = Accounts(connection, self.clock.now())
+            names = {row.id: row.name for row in connection.execute(select(users.c.id, users.c.name))}
+            return [(accounts.user(names[user_id]), run_id) for user_id, run_id in due], after
+
     def forget_requests(self) -> Future[int]:
         """Drop the answers of request ids that are over a week old; returns how many."""
         limit = to_micros(self.clock.now()) - REQUESTS_KEPT
@@ -164,6 +175,10 @@ class Transaction:
     @property
     def runs(self) -> Runs:
         return Runs(self._connection, self.now, self.user)
+
+    @property
+    def questions(self) -> Questions:
+        return Questions(self._connection, self.now, self.user)
 
     @property
     def uploads(self) -> Uploads:

@@ -35,7 +35,7 @@ from .errors import (
 if TYPE_CHECKING:
     from rlmd.clients import aio, records, updates
     from rlmd.clients.aio import connect as connect_async
-    from rlmd.clients.sync import Agent, Client, Log, Memory, Run, connect
+    from rlmd.clients.sync import Agent, Client, Log, Memory, Questions, Run, connect
     from rlmd.clients.updates import Reply
 
     __version__: str
@@ -56,6 +56,7 @@ __all__ = [
     "NotFound",
     "PermissionDenied",
     "PreconditionFailed",
+    "Questions",
     "Reply",
     "RlmdError",
     "Run",
@@ -76,6 +77,7 @@ _LAZY = {
     "Client": ("rlmd.clients.sync", "Client"),
     "Log": ("rlmd.clients.sync", "Log"),
     "Memory": ("rlmd.clients.sync", "Memory"),
+    "Questions": ("rlmd.clients.sync", "Questions"),
     "Reply": ("rlmd.clients.updates", "Reply"),
     "Run": ("rlmd.clients.sync", "Run"),
     "aio": ("rlmd.clients.aio", ""),

@@ -9,6 +9,7 @@ from .client import Client, connect
 from .large import Reader
 from .log import Log
 from .memory import Memory
+from .questions import Questions
 from .runs import Run
 
-__all__ = ["Admin", "Agent", "Client", "Log", "Memory", "Reader", "Run", "connect"]
+__all__ = ["Admin", "Agent", "Client", "Log", "Memory", "Questions", "Reader", "Run", "connect"]

@@ -18,6 +18,7 @@ from rlmd.proto.rlmd.v1.agents_pb2_grpc import AgentsStub
 from .admin import Admin
 from .agents import Agent, to_limits
 from .connection import Connection, request_id
+from .questions import Questions
 
 
 @both_ways
@@ -51,6 +52,7 @@ class Client:
         self._connection = connection
         self._agents = AgentsStub(connection.channel)
         self.admin = Admin(connection)
+        self.questions = Questions(connection)
 
     async def __aenter__(self) -> Self:
         return self

@@ -11,7 +11,7 @@ from rich.console import Console
 from rlmd.clients import local
 from rlmd.clients.records import RunState, Status
 from rlmd.clients.sync import Agent, Client, Run
-from rlmd.clients.updates import Ended, Said
+from rlmd.clients.updates import Asked, Ended, Said, Waiting, question_text
 from rlmd.errors import InvalidInput, RlmdError, Unavailable
 from rlmd.settings import Settings
 
@@ -143,7 +143,7 @@ class Talk:
             run = self.agent.send(text)
         said: list[str] = []
         try:
-            ended = self._follow(run, 0, view, said)
+            ended = self._follow(run, run.after, view, said)
         except KeyboardInterrupt:
             # The second Ctrl-C is not caught here: who presses it does not want to wait for the end.
             view.close()
@@ -151,10 +151,12 @@ class Talk:
             ended = self._follow(run, self._seen, view, said)
             if not isinstance(view, Steps):
                 raise
+        state = RunState.WAITING if isinstance(ended, Waiting) else ended.state
         if self._json:
-            told = {"run": run.id, "text": "\n\n".join(said), "state": ended.state, "reason": ended.reason}
+            reason = "" if isinstance(ended, Waiting) else ended.reason
+            told = {"run": run.id, "text": "\n\n".join(said), "state": state, "reason": reason}
             out.print_json(told, indent=None)
-        return bool(said) or ended.state is RunState.DONE
+        return bool(said) or state in (RunState.DONE, RunState.WAITING)
 
     def _revived(self) -> bool:
         """Start the daemon again if it is gone; whether that was done."""
@@ -164,7 +166,7 @@ class Talk:
         local.start(self._revive)
         return True
 
-    def _follow(self, run: Run, after: int, view: View, said: list[str]) -> Ended:
+    def _follow(self, run: Run, after: int, view: View, said: list[str]) -> Ended | Waiting:
         self._seen = after
 
         def lost() -> None:
@@ -177,9 +179,11 @@ class Talk:
             self._seen = max(self._seen, update.sequence)
             if isinstance(update, Said):
                 said.append(update.text)
+            elif isinstance(update, Asked):
+                said.append(question_text(update))
             if not self._json or isinstance(view, Steps):
                 view.show(update)
-            if isinstance(update, Ended):
+            if isinstance(update, Ended | Waiting):
                 return update
         raise Unavailable("The run's updates ended early.", remedy=f"See `rlmd run show {run.id}`.")
 

@@ -35,6 +35,8 @@ Exit codes:
         "memory": "memory:memory",
         "log": "log:log",
         "run": "runs:run",
+        "questions": "questions:questions",
+        "answer": "questions:answer",
         "user": "admin:user",
         "token": "admin:token",
         "usage": "admin:usage",

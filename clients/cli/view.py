@@ -14,7 +14,7 @@ from rich.text import Text
 from rlmd.clients import updates as up
 from rlmd.clients.records import Call, RunState
 
-from .out import cut, note, safe
+from .out import cut, local, note, safe
 
 CODE_LINES = 12
 """Of a step's code, how many lines are shown; `/run N` and `rlmd run show N` have all."""
@@ -38,6 +38,8 @@ class Replies:
     def show(self, update: up.Update) -> None:
         if isinstance(update, up.Said):
             print(update.text, flush=True)
+        elif isinstance(update, up.Asked):
+            print(up.question_text(update), flush=True)
         elif isinstance(update, up.Ended) and update.state is not RunState.DONE:
             note(f"The run was {update.state}: {update.reason}")
 
@@ -91,9 +93,15 @@ class Steps:
                 self.wait()
             case up.Said():
                 self._said(update.text)
+            case up.Asked():
+                self._said(up.question_text(update))
+            case up.Waiting():
+                self._dim(_waits(update))
+            case up.Woken():
+                self.wait()
             case up.Restarted():
                 self._writing = _Writing()
-                self._dim(f"! {update.reason or 'The run was started again.'}")
+                self._dim(f"! {update.reason or 'The run goes on.'}")
             case up.Started():
                 self.wait()
             case up.Ended():
@@ -129,6 +137,11 @@ class Steps:
         if update.state is not RunState.DONE:
             style = "yellow" if update.state is RunState.CANCELLED else "red"
             self._dim(f"The run was {update.state}: {update.reason}", style)
+
+
+def _waits(update: up.Waiting) -> str:
+    until = f", at the latest at {local(update.until)}" if update.until else ""
+    return f"Run {update.run} waits, and uses nothing meanwhile; it goes on by itself{until}."
 
 
 class _Writing:

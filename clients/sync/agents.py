@@ -11,7 +11,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from rlmd.clients import decode
 from rlmd.clients.check import INT32, check_bool, check_choice, check_int, check_str, check_type
 from rlmd.clients.records import AgentInfo, Limits, RunInfo, RunState
-from rlmd.clients.updates import Ended, Reply, Said, Update
+from rlmd.clients.updates import Asked, Ended, Reply, Said, Update, Waiting, question_text
 from rlmd.errors import Cancelled, InvalidInput, ModelError
 from rlmd.proto.rlmd.v1 import agents_pb2, channels_pb2, runs_pb2
 from rlmd.proto.rlmd.v1.agents_pb2_grpc import AgentsStub
@@ -84,6 +84,9 @@ class Agent:
     ) -> Reply:
         """Say something and wait for the answer, however long that takes.
 
+        It comes when the run has ended, or waits for something that takes long, such as your answer to a
+        question: say that on the channel of the question, or give it by `client.questions`.
+
         Args:
             on_update: Called with everything that happens meanwhile.
 
@@ -92,12 +95,18 @@ class Agent:
             Cancelled: the run was cancelled before the agent had said anything.
         """
         said: list[str] = []
+        asked: list[Asked] = []
         last: Update | None = None
         for last in self.stream(text, channel):
             if on_update is not None:
                 on_update(last)
             if isinstance(last, Said):
                 said.append(last.text)
+            elif isinstance(last, Asked):
+                said.append(question_text(last))
+                asked.append(last)
+        if isinstance(last, Waiting):
+            return Reply(text="\n\n".join(said), run=last.run, state=RunState.WAITING, asked=tuple(asked))
         assert isinstance(last, Ended)
         if not said and last.state is not RunState.DONE:
             kind = Cancelled if last.state is RunState.CANCELLED else ModelError
@@ -105,20 +114,25 @@ class Agent:
                 last.reason or f"The run was {last.state}.",
                 remedy=f"See `rlmd run show {self.name}/{last.run}`.",
             )
-        return Reply(text="\n\n".join(said), run=last.run, state=last.state, result=last.result)
+        return Reply(
+            text="\n\n".join(said), run=last.run, state=last.state, asked=tuple(asked), result=last.result
+        )
 
     def stream(self, text: str, channel: str = "chat") -> Iterator[Update]:
-        """Say something and follow what the agent does about it, until its run has ended.
+        """Say something and follow what the agent does about it, until its run has ended or waits.
 
         Goes on over a restart of the daemon; nothing is said twice and no update is lost.
         """
         yield from follow(self._connection, self._saying(text, channel), "", 0)
 
     def send(self, text: str, channel: str = "chat") -> Run:
-        """Say something without waiting: returns as soon as it is on disk, with the run that it began."""
+        """Say something without waiting: returns as soon as it is on disk, with its run.
+
+        That is the run that it began, or the one whose question it answers.
+        """
         channels = ChannelsStub(self._connection.channel)
         sent = self._connection.call(channels.Send, self._saying(text, channel))
-        return self.run(decode.last(sent.run))
+        return Run(self._connection, self.name, decode.last(sent.run), sent.after_sequence)
 
     def run(self, id: str | int) -> Run:
         """A handle on a run of this agent, by its id."""

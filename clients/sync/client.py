@@ -18,6 +18,7 @@ from rlmd.proto.rlmd.v1.agents_pb2_grpc import AgentsStub
 from .admin import Admin
 from .agents import Agent, to_limits
 from .connection import Connection, request_id
+from .questions import Questions
 
 
 def connect(
@@ -50,6 +51,7 @@ class Client:
         self._connection = connection
         self._agents = AgentsStub(connection.channel)
         self.admin = Admin(connection)
+        self.questions = Questions(connection)
 
     def __enter__(self) -> Self:
         return self

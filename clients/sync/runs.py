@@ -13,7 +13,7 @@ from rlmd.clients.check import check_int, check_str
 from rlmd.clients.errors import from_rpc
 from rlmd.clients.patience import Patience
 from rlmd.clients.records import RunInfo
-from rlmd.clients.updates import Ended, Update
+from rlmd.clients.updates import Ended, Update, Waiting
 from rlmd.errors import Exhausted, Unavailable
 from rlmd.proto.rlmd.v1 import channels_pb2, runs_pb2
 from rlmd.proto.rlmd.v1.channels_pb2_grpc import ChannelsStub
@@ -25,8 +25,10 @@ from .connection import Connection
 class Run:
     """A handle on one run. Holds nothing but its name: making one asks the daemon nothing."""
 
-    def __init__(self, connection: Connection, agent: str, id: str) -> None:
+    def __init__(self, connection: Connection, agent: str, id: str, after: int = 0) -> None:
         self._connection = connection
+        self.after = after
+        """Where `watch` begins by itself: before what was sent, if that answered a question of the run."""
         self._runs = RunsStub(connection.channel)
         self.agent = agent
         self.id = id
@@ -44,7 +46,7 @@ class Run:
         request = runs_pb2.GetRunRequest(name=self._name)
         return decode.run(self._connection.call(self._runs.GetRun, request))
 
-    def watch(self, after: int = 0, on_lost: Callable[[], None] | None = None) -> Iterator[Update]:
+    def watch(self, after: int | None = None, on_lost: Callable[[], None] | None = None) -> Iterator[Update]:
         """What the run did after a sequence number, then what it does, until it has ended.
 
         Each update that has a sequence number comes exactly once, also over a restart of the daemon.
@@ -56,7 +58,8 @@ class Run:
             NotFound: there is no such run.
             Unavailable: the daemon went away and did not come back within the timeout.
         """
-        yield from follow(self._connection, None, self._name, check_int(after, "after"), on_lost)
+        start = self.after if after is None else check_int(after, "after")
+        yield from follow(self._connection, None, self._name, start, on_lost)
 
     def cancel(self, reason: str = "") -> RunInfo:
         """Stop the run and its children. What it did is kept. No effect on one that has ended."""
@@ -78,11 +81,12 @@ def follow(
     after: int,
     on_lost: Callable[[], None] | None = None,
 ) -> Iterator[Update]:
-    """The updates of a run until it has ended, over any number of connections.
+    """The updates of a run until it has ended, or after `say` until it is parked; over any connections.
 
     Args:
         say: What begins the run; None if `name` is there already. Saying it again joins the run it began.
     """
+    last = (Ended, Waiting) if say is not None else (Ended,)
     channels, runs = ChannelsStub(connection.channel), RunsStub(connection.channel)
     patience: Patience | None = None
     while True:
@@ -104,7 +108,7 @@ def follow(
                 update = decode.update(message)
                 if update is not None:
                     yield update
-                if isinstance(update, Ended):
+                if isinstance(update, last):
                     return
         except grpc.RpcError as exc:
             cause = exc

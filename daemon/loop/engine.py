@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
@@ -17,20 +16,22 @@ from typing import Any
 
 from rlmd.daemon.feed import Feed
 from rlmd.errors import NotFound, RlmdError
-from rlmd.memory.names import check_channel
-from rlmd.memory.records import Agent, Message, Origin, Run, RunState
-from rlmd.memory.store import House, Store, Transaction, digest_of
+from rlmd.memory.records import Agent, EntryKind, Question, Run, RunState
+from rlmd.memory.store import House, Store, Transaction
 
 from .equipment import Equipment, Tree
+from .mailbox import Accepted, Letter, receive
 from .program import Ending
 from .recover import end_in, recover
-from .run import FAULT, Runner
+from .run import FAULT, Runner, RunParked
 
 log = logging.getLogger(__name__)
 
 RUNS_AT_ONCE = 64
 """Root runs at work in the whole daemon."""
 CANCEL_SECONDS = 10.0
+LOOK_SECONDS = 60.0
+"""Between two looks at what is to wake, at most: the system's clock may be set meanwhile."""
 
 Lane = tuple[int, str, str]
 """User, agent and channel."""
@@ -45,6 +46,8 @@ class _Active:
     store: Store
     reason: str = field(default="")
     """Why it is being cancelled; empty if nobody asked."""
+    parked: RunParked | None = None
+    """Set if it ended by being parked."""
 
 
 class Engine:
@@ -58,6 +61,8 @@ class Engine:
         self._active: dict[int, _Active] = {}
         self._slots = asyncio.Semaphore(RUNS_AT_ONCE)
         self._stopping = False
+        self._alarm: asyncio.Task[None] | None = None
+        self._rang = asyncio.Event()
 
     @property
     def feed(self) -> Feed:
@@ -75,6 +80,7 @@ class Engine:
                 continue
             if run is not None:
                 self._enqueue(store, run)
+        self._alarm = asyncio.create_task(self._wake_in_time(), name="alarm")
 
     async def stop(self, grace: float) -> None:
         """Take nothing new, give runs `grace` seconds to end, then stop them where they are.
@@ -83,6 +89,9 @@ class Engine:
         answered once gets no grace: it has lost nothing.
         """
         self._stopping = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+            await asyncio.wait([self._alarm])
         active = dict(self._active)
         tasks = [each.task for each in active.values()]
         for run_id, each in active.items():
@@ -106,8 +115,8 @@ class Engine:
 
     async def accept(
         self, store: Store, agent: str, *, text: str, channel: str, sender: str, request_id: str = ""
-    ) -> tuple[Message, Run]:
-        """Write a message down and queue the run that it wakes; on disk when this returns.
+    ) -> Accepted:
+        """Write a message down with the run that it wakes or goes on with; on disk when this returns.
 
         The same `request_id` again gives the same message and run.
 
@@ -115,41 +124,25 @@ class Engine:
             NotFound: no such agent.
             InvalidInput: no text, or a bad channel or sender.
         """
-        check_channel(channel)
-        digest = digest_of("accept", json.dumps([agent, text, channel, sender]).encode(errors="replace"))
+        letter = Letter(agent=agent, channel=channel, sender=sender, text=text)
+        accepted = await store.write(lambda tx: receive(tx, self._equipment, letter, request_id))
+        if accepted.fresh:
+            self._enqueue(store, accepted.run)
+        if accepted.answered is not None:
+            await self._wake(store, accepted.answered)
+        return accepted
 
-        def work(tx: Transaction) -> tuple[bool, Message, Run]:
-            fresh: list[Run] = []
+    async def answer(self, store: Store, question_id: int, given: Any, *, by: str) -> Question:
+        """Answer a question, and let its run go on; on disk when this returns.
 
-            def receive() -> bytes:
-                home = tx.agents.get(agent)
-                message = tx.log(agent).add(
-                    channel=channel, sender=sender, text=text, origin=Origin.OWNER, from_agent=False
-                )
-                run = tx.runs.create(
-                    home,
-                    kind="message",
-                    text=text,
-                    limits=self._equipment.limits(home.limits),
-                    channel=channel,
-                    sender=sender,
-                    message=message.id,
-                )
-                fresh.append(run)
-                return json.dumps([message.id, run.id]).encode()
-
-            message_id, run_id = json.loads(tx.once(request_id, digest, receive))
-            found = tx.log(agent).several([message_id])
-            if message_id not in found:
-                raise NotFound(
-                    "the message is gone", field="request_id", remedy="Send it anew with another id."
-                )
-            return bool(fresh), found[message_id], fresh[0] if fresh else tx.runs.get(run_id)
-
-        fresh, message, run = await store.write(work)
-        if fresh:
-            self._enqueue(store, run)
-        return message, run
+        Raises:
+            NotFound: no such question.
+            InvalidInput: the answer is not what it asks for.
+            PreconditionFailed: it is no longer open.
+        """
+        answered = await store.write(lambda tx: tx.questions.answer(question_id, given, by=by, on=""))
+        await self._wake(store, answered)
+        return answered
 
     async def cancel(self, store: Store, run_id: int, reason: str) -> Run:
         """Stop a run and those below it; returns when it has stopped. No effect on one that has ended.
@@ -183,6 +176,46 @@ class Engine:
         for run in runs:
             await self.cancel(store, run.id, reason)
 
+    # -- waking -----------------------------------------------------------------------------------
+
+    async def _wake(self, store: Store, answered: Question) -> None:
+        """Something has happened that a run waits for."""
+        active = self._active.get(answered.root)
+        if active is None:
+            await self._go_on(store, answered.root)
+        else:
+            active.tree.wake(store.read(lambda tx: _line(tx, answered.run)))
+
+    async def _go_on(self, store: Store, run_id: int) -> None:
+        """Put a run that was parked back into the mailbox."""
+
+        def work(tx: Transaction) -> Run | None:
+            run = tx.runs.get(run_id)
+            if run.state is not RunState.WAITING:
+                return None
+            tx.journal(run_id).add(EntryKind.WOKEN, {}, step=run.steps)
+            tx.runs.requeue(run, attempts=run.attempts)
+            return tx.runs.get(run_id)
+
+        run = await store.write(work)
+        if run is not None:
+            self.feed.push(run_id)
+            self._enqueue(store, run)
+
+    async def _wake_in_time(self) -> None:
+        """Wake the runs whose time has come, and sleep until the next one's."""
+        while True:
+            self._rang.clear()
+            now = self._equipment.clock.now()
+            due, after = self._house.waking(now)
+            for user, run_id in due:
+                with contextlib.suppress(NotFound):
+                    await self._go_on(self._house.store(user), run_id)
+            seconds = LOOK_SECONDS if after is None else min((after - now).total_seconds(), LOOK_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(seconds, 0.0)):
+                    await self._rang.wait()
+
     # -- at work ----------------------------------------------------------------------------------
 
     def _enqueue(self, store: Store, run: Run) -> None:
@@ -211,16 +244,23 @@ class Engine:
                 return
             tree = Tree(run.limits.model_calls or 1, used=run.usage.model_calls)
             task = asyncio.create_task(self._run(store, agent, run, tree), name=f"run {run_id}")
-            self._active[run_id] = _Active(task, tree, store)
+            active = self._active[run_id] = _Active(task, tree, store)
             try:
                 await asyncio.wait([task])
             finally:
                 self._active.pop(run_id, None)
+            if active.parked is not None and tree.wakes > active.parked.mark:
+                # While it was being parked, something happened that it may wait for.
+                await self._go_on(store, run_id)
+            self._rang.set()
 
     async def _run(self, store: Store, agent: Agent, run: Run, tree: Tree) -> None:
         runner = Runner(self._equipment, store, agent, run, tree)
         try:
             await runner.run()
+            return
+        except RunParked as parked:
+            self._active[run.id].parked = parked
             return
         except asyncio.CancelledError:
             active = self._active.get(run.id)
@@ -257,6 +297,14 @@ def _put_back(tx: Transaction, run_id: int) -> None:
     run = tx.runs.get(run_id)
     if run.state is RunState.RUNNING:
         tx.runs.requeue(run, attempts=run.attempts - 1)
+
+
+def _line(tx: Transaction, run_id: int) -> list[int]:
+    """A run and those above it."""
+    found = [run_id]
+    while (parent := tx.runs.get(found[-1]).parent) is not None:
+        found.append(parent)
+    return found
 
 
 def _with_agent(tx: Transaction, run_id: int) -> tuple[Run, Agent]:

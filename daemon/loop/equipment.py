@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Any, Protocol
@@ -85,6 +86,9 @@ class Tree:
         self._limit = model_calls
         self._children: dict[int, asyncio.Task[Any]] = {}
         self._stopped: dict[int, str] = {}
+        self._events: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
+        self.wakes = 0
+        """How often something has happened that a run of the tree may wait for."""
         self.suspended = False
         """Whether the tree is being stopped where it stands, to go on later: then nobody in it ends."""
 
@@ -118,6 +122,19 @@ class Tree:
             self._stopped[run_id] = reason
             task.cancel()
         return task
+
+    def wake(self, run_ids: Collection[int]) -> None:
+        """Something has happened that these runs may wait for: they look for themselves."""
+        self.wakes += 1
+        for run_id in run_ids:
+            self._events[run_id].set()
+            self._events[run_id].clear()
+
+    async def woken(self, run_id: int, seconds: float | None) -> None:
+        """Wait until the run is woken, or the time is over. What it waits for may also not have happened."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._events[run_id].wait()
 
     def stopped(self, run_id: int) -> str:
         """Why a child was stopped; empty if nobody asked for that."""

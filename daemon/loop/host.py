@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,22 +18,25 @@ from typing import Any, Protocol
 from rlmd.daemon.repl.api import Call, Ended, Outcome, Raised, Returned
 from rlmd.errors import InternalError, InvalidInput, NotFound, PreconditionFailed, RlmdError, Unavailable
 from rlmd.memory.log import MAX_TEXT
-from rlmd.memory.records import Agent, Author, Entry, EntryKind, Origin, Run
+from rlmd.memory.records import Agent, Author, Entry, EntryKind, Origin, Question, QuestionState, Run
 from rlmd.memory.search import Shelf
 from rlmd.memory.store import Store, Transaction
 from rlmd.memory.variables import Writing
 
-from . import calls
+from . import asking, calls
 from .calls import Answer, Place
-from .equipment import Equipment
+from .equipment import Equipment, Tree
 from .scribe import Row, Scribe
 
+DEFAULT_CHANNEL = "chat"
 REPLY_SENT = "reply sent"
 PREVIEW_TEXT = 2_000
 """Characters of a text that the journal keeps of an argument; its digest stands for the whole."""
 PREVIEW_ITEMS = 50
 LARGE = 256 * 1024
 """Bytes of a value from which it is read off the event loop."""
+LONG = timedelta(seconds=2)
+"""What is over sooner is not worth the parking."""
 ABANDONED = {"type": "Cancelled", "message": "the step ended first"}
 """What the journal has as the error of a call that nobody awaited to its end."""
 
@@ -70,7 +73,14 @@ class RunHost:
     """The `Host` of one run."""
 
     def __init__(
-        self, equipment: Equipment, store: Store, agent: Agent, run: Run, scribe: Scribe, mind: Mind
+        self,
+        equipment: Equipment,
+        store: Store,
+        agent: Agent,
+        run: Run,
+        tree: Tree,
+        scribe: Scribe,
+        mind: Mind,
     ) -> None:
         self._equipment = equipment
         self._store = store
@@ -81,6 +91,13 @@ class RunHost:
         self.place = Place(agent=agent.name, space=agent.space, zone=equipment.zone, run=run.id)
         self._origin = Origin.OWNER
         self._children: dict[int, int] = {}
+        self._tree = tree
+        self._resting: dict[int, datetime | None] = {}
+        self._parked = False
+        self.mark = 0
+        """The tree's count of wakes when the run was last found to rest."""
+        self.wake_time: datetime | None = None
+        """When the first of the calls that it then rested on is over by itself; None if none will be."""
         self.step = 0
         self.count = run.calls
         """Calls so far."""
@@ -101,6 +118,8 @@ class RunHost:
     async def call(self, call: Call) -> Outcome:
         self.count = max(self.count, call.number)
         try:
+            if call.name == "ask":
+                return Returned(await self._ask(call, *call.args, **call.kwargs))
             if call.waits:
                 # Its row stands where the program made it, whenever it settles.
                 self._note(EntryKind.CALL, call, {**self.arguments(call), **self._until(call)})
@@ -126,7 +145,35 @@ class RunHost:
         await self._scribe.commit()
 
     async def abandon(self, call: Call) -> None:
+        if self._goes_on:
+            return
         self._note(EntryKind.SETTLED, call, {"error": ABANDONED})
+        if call.name == "ask":
+            await self._scribe.commit(lambda tx: asking.withdraw(tx, self._run, call.number))
+
+    def rests(self, calls: Collection[int]) -> bool:
+        now = self._equipment.clock.now()
+        untils = [self._resting.get(call, now) for call in calls]
+        if not untils or any(until is not None and until - now < LONG for until in untils):
+            return False
+        self._parked = True
+        self.mark = self._tree.wakes
+        self.wake_time = min((until for until in untils if until is not None), default=None)
+        return True
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether the run is only interrupted, so that its open calls will be taken up again."""
+        return self._parked or self._tree.suspended
+
+    @contextmanager
+    def resting(self, call: Call, until: datetime | None) -> Iterator[None]:
+        """The call waits for something that outlives the process; it ends at `until` in any case."""
+        self._resting[call.number] = until
+        try:
+            yield
+        finally:
+            del self._resting[call.number]
 
     # -- going on with a run that was cut off -----------------------------------------------------
 
@@ -179,6 +226,8 @@ class RunHost:
     async def _awaited(self, call: Call, entry: Entry | None) -> Any:
         """Do a call that takes time; `entry` is its row if it was begun before the daemon stopped."""
         match call.name:
+            case "ask":
+                return await self._ask(call, *call.args, **call.kwargs)
             case "llm":
                 return await self._llm(call, *call.args, **call.kwargs)
             case "rlm":
@@ -192,6 +241,42 @@ class RunHost:
             f"{call.name} is not offered here", field="call", remedy="See what is already imported."
         )
 
+    async def _ask(
+        self,
+        call: Call,
+        question: str,
+        choices: Sequence[str] | None = None,
+        *,
+        type: Any = None,
+        timeout: Any = None,
+        default: Any = None,
+        channel: str | None = None,
+    ) -> Any:
+        """Ask once, and wait for the answer; a run that is taken up again waits on for the same question."""
+        asked = self._store.read(lambda tx: tx.questions.of_call(self._run, call.number))
+        if asked is None:
+            seconds = asking.duration(timeout)
+            until = None if seconds is None else self._equipment.clock.now() + timedelta(seconds=seconds)
+            form = asking.form(choices, type)
+            row = self._row(EntryKind.CALL, call, self.arguments(call))
+            where = channel or self._run.event.channel or DEFAULT_CHANNEL
+
+            def work(tx: Transaction) -> tuple[Question, Row]:
+                return asking.ask(
+                    tx, self._agent, self._run, row, channel=where, text=question, form=form, until=until
+                )
+
+            asked = await self._scribe.commit(work)
+            assert asked is not None, "asking gives a question"
+        while asked.state is QuestionState.OPEN:
+            with self.resting(call, asked.expire_time):
+                await self._tree.woken(self._run.id, self._seconds_until(asked.expire_time))
+            asked = await asking.look(self._store, asked, self._equipment.clock.now())
+        return asking.outcome(asked, default)
+
+    def _seconds_until(self, moment: datetime | None) -> float | None:
+        return None if moment is None else max((moment - self._equipment.clock.now()).total_seconds(), 0.0)
+
     def _until(self, call: Call) -> dict[str, str]:
         """When a sleep is over: kept, so that it is not slept again after a restart."""
         if call.name != "sys.sleep":
@@ -203,14 +288,17 @@ class RunHost:
         if entry is not None:
             until = datetime.fromisoformat(entry.data["until"])
             seconds = (until - self._equipment.clock.now()).total_seconds()
-        outcome: dict[str, Any] = {"error": ABANDONED}
+        now = self._equipment.clock.now()
         try:
-            await asyncio.sleep(max(seconds, 0))
-            outcome = {"result": None}
-        finally:
-            # A call that is awaited is settled when the program gets its outcome; this one has it now.
-            if not call.waits:
-                self._note(EntryKind.SETTLED, call, outcome)
+            with self.resting(call, now + timedelta(seconds=seconds)):
+                await asyncio.sleep(max(seconds, 0))
+        except asyncio.CancelledError:
+            if not call.waits and not self._goes_on:
+                self._note(EntryKind.SETTLED, call, {"error": ABANDONED})
+            raise
+        # A call that is awaited is settled when the program gets its outcome; this one has it now.
+        if not call.waits:
+            self._note(EntryKind.SETTLED, call, {"result": None})
 
     async def _read(self, call: Call, work: Callable[[], Awaitable[Answer]]) -> Any:
         answer = await work()

@@ -16,7 +16,7 @@ from rlmd.memory.records import Entry, EntryKind
 from .observe import Observation
 from .restore import settled
 
-_PAUSES = (EntryKind.STARTED, EntryKind.RESTARTED)
+_PAUSES = (EntryKind.STARTED, EntryKind.RESTARTED, EntryKind.WOKEN)
 """After these rows the run is at work again."""
 
 

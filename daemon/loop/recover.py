@@ -9,6 +9,8 @@ from __future__ import annotations
 from rlmd.memory.records import Entry, EntryKind, Origin, Run, RunState
 from rlmd.memory.store import Store, Transaction
 
+from .asking import withdraw_all
+
 MAX_ATTEMPTS = 5
 """Times that an event is taken up without getting a step further."""
 
@@ -49,6 +51,7 @@ def end_in(tx: Transaction, run: Run, state: RunState, reason: str) -> None:
     data = {"state": state.value, "reason": reason, "result": None}
     tx.journal(run.id).add(EntryKind.ENDED, data, step=run.steps)
     tx.runs.end(run, state, reason=reason)
+    withdraw_all(tx, run)
 
 
 def _tell(tx: Transaction, run: Run, reason: str) -> None:

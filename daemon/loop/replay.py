@@ -11,6 +11,7 @@ say what its effects mean: the run is stopped and both sides are shown.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 from rlmd.daemon.repl.api import Call, Outcome
 from rlmd.memory.records import Entry
@@ -70,6 +71,9 @@ class Replay:
             await self._next()
         else:
             await self._live.abandon(call)
+
+    def rests(self, calls: Collection[int]) -> bool:
+        return self._live.rests(calls)
 
     def _compare(self, call: Call, entry: Entry) -> None:
         if (entry.name, entry.data.get("digest")) == (call.name, digest(call)):

@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from rlmd.daemon.repl.api import Call, Host, Limits, World
+from rlmd.daemon.repl.api import Call, Host, Limits, Parked, World
 from rlmd.daemon.repl.session import Session
 from rlmd.errors import RlmdError
 from rlmd.memory.records import Agent, EntryKind, Run, RunLimits, RunState
 from rlmd.memory.store import Store, Transaction
 
 from . import past as pasts
+from .asking import withdraw_all
 from .equipment import Equipment, Tree
 from .host import ChildFailed, RunHost
 from .past import Past
@@ -30,6 +32,27 @@ from .thinking import Thinking
 
 PARENT_STOPPED = "its parent stopped"
 FAULT = "a fault of rlmd; the daemon's log has the trace"
+
+
+class RunParked(Exception):
+    """The run waits: only its rows are left, and whoever wakes it carries it on."""
+
+    def __init__(self, until: datetime | None, mark: int) -> None:
+        super().__init__("the run waits")
+        self.until = until
+        """When it goes on in any case; None if only an answer wakes it."""
+        self.mark = mark
+        """The tree's count of wakes when it decided to wait: if that has grown since, it goes on at once."""
+
+
+class ChildParked(Exception):
+    """A child waits, and with it the call that made it."""
+
+    def __init__(self, child: int, parked: RunParked) -> None:
+        super().__init__("the child waits")
+        self.child = child
+        self.until = parked.until
+        self.mark = parked.mark
 
 
 class Runner:
@@ -55,13 +78,14 @@ class Runner:
         self._model = model or agent.model or equipment.settings.model or equipment.model.default
         self._deadline = 0.0
         self._scribe = Scribe(store, agent, run, equipment.feed, equipment.clock)
-        self._host = RunHost(equipment, store, agent, run, self._scribe, self)
+        self._host = RunHost(equipment, store, agent, run, tree, self._scribe, self)
         self._thinking = Thinking(equipment, store, run, tree, self._scribe)
 
     async def run(self) -> Ending:
         """Start the run, or go on with it, carry it to its end and record that.
 
         Raises:
+            RunParked: it waits for something that takes long; that is on disk.
             asyncio.CancelledError: it was stopped from outside; its end is then the stopper's to record.
             RlmdError: the store or the sandbox failed; the run stands unfinished.
         """
@@ -78,10 +102,23 @@ class Runner:
             ending = _failed(f"limit: seconds ({self._run.limits.seconds} s of wall time)")
         except (RunFailed, Diverged) as failure:
             ending = _failed(str(failure))
+        except Parked:
+            await self._park()
+            raise RunParked(self._host.wake_time, self._host.mark) from None
         finally:
             await self._scribe.close()
         await self.end(ending)
         return ending
+
+    async def _park(self) -> None:
+        until = self._host.wake_time
+        data = {"until": None if until is None else until.isoformat()}
+
+        def work(tx: Transaction) -> tuple[None, Row]:
+            tx.runs.park(self._run, until)
+            return None, Row(kind=EntryKind.WAITING, data=data, step=self._host.step)
+
+        await self._scribe.commit(work)
 
     async def end(self, ending: Ending) -> None:
         """Record the end, after all that waits: the journal's last row. No effect on a run that has ended."""
@@ -91,6 +128,7 @@ class Runner:
             if tx.runs.state(self._run.id).ended:
                 return None, None
             tx.runs.end(self._run, ending.state, reason=ending.reason, result=ending.result)
+            withdraw_all(tx, self._run)
             if self._run.parent is None and self._run.start_time is not None:
                 # Of a run that was cut off, a child may be left that its program did not come to again.
                 for child in tx.runs.below(self._run):
@@ -167,6 +205,18 @@ class Runner:
         Raises:
             ChildFailed: says which and why.
         """
+        while True:
+            try:
+                return await self._spawned(call, task, context, max_steps, model)
+            except ChildParked as parked:
+                with self._host.resting(call, parked.until):
+                    if self._tree.wakes == parked.mark:
+                        await self._tree.woken(parked.child, self._seconds_until(parked.until))
+
+    async def _spawned(
+        self, call: Call, task: str, context: tuple[Any, ...], max_steps: int | None, model: str | None
+    ) -> tuple[Any, int]:
+        """Carry out the child of a call, as far as it comes. Raises ChildParked, and as `spawn` does."""
         async with self._equipment.child_slots[self._run.depth]:
             # A cancel must not leave a child in the database that nobody carries out.
             child, cancelled = await finish(
@@ -187,9 +237,15 @@ class Runner:
             if child.state.ended:
                 return _value(child.id, Ending(state=child.state, reason=child.reason, result=child.result))
             working = asyncio.create_task(self._carry_out(runner, child.id), name=f"run {child.id}")
-            with self._tree.child(child.id, working):
-                ending = await working
+            try:
+                with self._tree.child(child.id, working):
+                    ending = await working
+            except RunParked as parked:
+                raise ChildParked(child.id, parked) from None
         return _value(child.id, ending)
+
+    def _seconds_until(self, moment: datetime | None) -> float | None:
+        return None if moment is None else max((moment - self._equipment.clock.now()).total_seconds(), 0.0)
 
     def _child(self, tx: Transaction, call: Call, task: str, limits: RunLimits) -> Run:
         found = tx.runs.child(self._run, call.number)
@@ -214,6 +270,8 @@ class Runner:
         """Carry out a child; whatever happens, its end is on disk when this is over."""
         try:
             return await runner.run()
+        except RunParked:
+            raise
         except asyncio.CancelledError:
             if self._tree.suspended:
                 raise

@@ -7,7 +7,7 @@ work, writes the journal, and alone knows memory, channels and models. Nothing i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -25,8 +25,10 @@ class Limits:
     """Depth of calls inside the sandbox."""
     calls_per_step: int = 10_000
     """Calls to the host in one step; reaching it raises in the program, which may catch it."""
-    sleep_seconds: float = 3600.0
-    """Seconds of `asyncio.sleep` and `time.sleep` in one step."""
+    sleep_seconds: float = 366 * 86_400.0
+    """Seconds of `asyncio.sleep` and `time.sleep` in one step: a year, since a run that sleeps is parked."""
+    park_seconds: float = 0.25
+    """Seconds for which a program that waits keeps its worker, in case it need not wait long."""
     output_chars: int = 200_000
     """Characters of printed output that are kept in one step; of more, head and tail are."""
 
@@ -85,6 +87,18 @@ class Host(Protocol):
     async def abandon(self, call: Call) -> None:
         """Tell the host that a call with `waits` will never be delivered: its step ended without it."""
         ...
+
+    def rests(self, calls: Collection[int]) -> bool:
+        """Whether all these calls wait for something that may take long and outlives the process.
+
+        If so, the session is thrown away (`Parked`), and the run goes on later by a replay. Calls that are
+        abandoned after that are not over: they wait on.
+        """
+        ...
+
+
+class Parked(Exception):
+    """The program waits, and will for long: its session is gone, its journal is all that is needed."""
 
 
 class Ended(Exception):

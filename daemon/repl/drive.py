@@ -22,7 +22,7 @@ from pydantic_monty import (
 )
 
 from . import hints, prelude, system
-from .api import Call, Ended, Host, Limits, Outcome, Raised, Returned
+from .api import Call, Ended, Host, Limits, Outcome, Parked, Raised, Returned
 from .faults import LimitMet, to_program
 from .surface import BY_NAME, FUNCTIONS, MODULES, Offer
 from .values import inward, outward
@@ -67,6 +67,7 @@ class Drive:
 
         Raises:
             Ended: the host ended the step.
+            Parked: the program waits for something that takes long.
             LimitMet: a limit that is held here was met.
             MontyError: what the program or the worker came to.
         """
@@ -187,7 +188,23 @@ class Drive:
         if waits:
             self._start(snapshot.call_id, call)
             return await snapshot.resume(_FUTURE)
-        return await snapshot.resume(_answer(await self._host.call(call)))
+        return await snapshot.resume(_answer(await self._patiently(call)))
+
+    async def _patiently(self, call: Call) -> Outcome:
+        """The outcome of a plain call that may take long."""
+        task = asyncio.create_task(self._host.call(call), name=f"call {call.number} {call.name}")
+        try:
+            while not (await asyncio.wait([task], timeout=self._limits.park_seconds))[0]:
+                if self._host.rests([call.number, *self._open_calls()]):
+                    raise Parked
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait([task])
+        return task.result()
+
+    def _open_calls(self) -> list[int]:
+        return [entry.call.number for entry in self._open.values()]
 
     def _count(self) -> Any:
         """Count a call; the answer that refuses it if it is one too many, otherwise None."""
@@ -243,7 +260,12 @@ class Drive:
             return await snapshot.resume({})
         while not (ready := [call_id for call_id in self._ready if call_id in waited]):
             self._settled.clear()
-            await self._settled.wait()
+            try:
+                async with asyncio.timeout(self._limits.park_seconds):
+                    await self._settled.wait()
+            except TimeoutError:
+                if self._host.rests(self._open_calls()):
+                    raise Parked from None
         call_id = ready[0]
         self._ready.remove(call_id)
         entry = self._open[call_id]

@@ -73,12 +73,12 @@ MISSING_NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
 _NO_WARNING = "Use Exception or ValueError."
 
 _NO_OTHERS = (
-    "Other people, channels and devices cannot be reached in this version: reply(text) answers who woke you. "
-    "Say what you could not do."
+    "Devices and bots cannot be reached in this version: reply(text) answers who woke you, and "
+    "await ask(question) waits for a person's answer. Say what you could not do."
 )
 _NO_LATER = (
-    "Nothing can wake you later in this version. Say so with reply, and keep the wish: "
-    "memory.append('reminders', {'due': ..., 'what': ...})."
+    "Wait in this program: await asyncio.sleep(seconds), hours or days if need be, then go on, such as with "
+    "reply(...). It outlives restarts."
 )
 _NO_HIVE = (
     "Nothing is shared with others in this version: keep it in your own memory, "
@@ -88,7 +88,7 @@ _NO_HIVE = (
 NOT_OFFERED: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(
-            ("channels", "people", "devices", "bots", "tools", "tell", "ask", "send", "notify"), _NO_OTHERS
+            ("channels", "people", "devices", "bots", "tools", "tell", "send", "notify"), _NO_OTHERS
         ),
         **dict.fromkeys(("schedule", "scheduler", "remind", "timer", "cron"), _NO_LATER),
         **dict.fromkeys(("hive", "hives"), _NO_HIVE),
@@ -130,7 +130,7 @@ MISSING_MODULES: Mapping[str, str] = MappingProxyType(
 
 MISSING_BUILTINS: Mapping[str, str] = MappingProxyType(
     {
-        "input": "Nobody types here: ask with reply(...).",
+        "input": "Ask with await ask(question).",
         "super": "There is no inheritance: call the function you mean.",
         "globals": "Keep names in a dict of your own.",
         "vars": _DICT,

@@ -60,6 +60,7 @@ class Session:
 
         Raises:
             asyncio.CancelledError: the step was cancelled; its session is lost and nothing goes on.
+            Parked: it waits for something that takes long; its session is gone, and a replay goes on with it.
             SandboxError: no worker could be had.
             Exception: whatever the host raised instead of returning it; the session is lost.
         """

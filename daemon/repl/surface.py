@@ -206,6 +206,14 @@ OFFERS: tuple[Offer, ...] = (
     Offer(name="reply", typed="(text: Any) -> None", doc="answer on the channel that woke you"),
     Offer(name="done", typed="(value: Any = None) -> Never", doc="end the run; code after it does not run"),
     Offer(
+        name="ask",
+        typed="(question: str, choices: Any = None, *, type: Any = None, timeout: Any = None,"
+        " default: Any = None, channel: str | None = None) -> Any",
+        doc="ask the person and wait, days if need be; type: text, yesno, number, date or {field: type};"
+        ' timeout: "2d", "20m" or seconds, after which it gives default, or raises TimeoutError',
+        waits=True,
+    ),
+    Offer(
         name="llm",
         typed="(*parts: Any, model: str | None = None) -> str",
         doc="one call of a sub-model on these parts",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from rlmd.daemon.feed import Feed
-from rlmd.memory.records import Message, Passage, Run
+from rlmd.daemon.loop.mailbox import Accepted
+from rlmd.memory.records import Passage, Question, Run
 from rlmd.memory.search import IndexStatus, Shelf
 from rlmd.memory.store import House, Store
 
@@ -23,14 +24,24 @@ class Engine(Protocol):
 
     async def accept(
         self, store: Store, agent: str, *, text: str, channel: str, sender: str, request_id: str = ""
-    ) -> tuple[Message, Run]:
-        """Put a message into the agent's mailbox; its run is queued, and both are on disk, when this returns.
+    ) -> Accepted:
+        """Take a message: it wakes the agent for a run, or answers what a run has asked. Then on disk.
 
         The same request id gives the same message and run.
 
         Raises:
             NotFound: no such agent.
             InvalidInput: a bad text, channel, sender or request id.
+        """
+        ...
+
+    async def answer(self, store: Store, question_id: int, given: Any, *, by: str) -> Question:
+        """Answer a question, so that its run goes on.
+
+        Raises:
+            NotFound: no such question.
+            InvalidInput: the answer is not what it asks for.
+            PreconditionFailed: it is no longer open.
         """
         ...
 

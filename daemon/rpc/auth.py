@@ -68,6 +68,11 @@ POLICY: dict[str, dict[str, Access]] = {
         "ListMessages": Access.USER,
         "SearchMessages": Access.USER,
     },
+    "rlmd.v1.Questions": {
+        "ListQuestions": Access.USER,
+        "GetQuestion": Access.USER,
+        "AnswerQuestion": Access.USER,
+    },
     "rlmd.v1.Runs": {
         "ListRuns": Access.USER,
         "GetRun": Access.USER,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator
 
+from rlmd.daemon.loop.mailbox import Accepted
 from rlmd.memory.names import check_page
-from rlmd.memory.records import Message, Run
 from rlmd.memory.search import Shelf
 from rlmd.memory.store import Store
 from rlmd.proto.rlmd.v1 import channels_pb2 as pb
@@ -30,18 +30,23 @@ PASSAGES = 3
 
 class Channels(Service, ChannelsServicer):
     async def Send(self, request: pb.SendRequest, context: object) -> pb.SendResponse:
-        message, run = await self._accept(self.store(), request)
-        return pb.SendResponse(message=convert.message(message, run=run.id), run=run_name(run.agent, run.id))
+        accepted = await self._accept(self.store(), request)
+        run = accepted.run
+        message = convert.message(accepted.message, run=run.id)
+        return pb.SendResponse(
+            message=message, run=run_name(run.agent, run.id), after_sequence=accepted.after
+        )
 
     async def Chat(self, request: pb.SendRequest, context: object) -> AsyncGenerator[RunUpdate, None]:
         store = self.store()
-        _, run = await self._accept(store, request)
-        updates = follow(store, self.backend.engine.feed, run.agent, run.id, 0)
+        accepted = await self._accept(store, request)
+        run, feed = accepted.run, self.backend.engine.feed
+        updates = follow(store, feed, run.agent, run.id, accepted.after, parked=True)
         async with contextlib.aclosing(updates):
             async for update in updates:
                 yield update
 
-    async def _accept(self, store: Store, request: pb.SendRequest) -> tuple[Message, Run]:
+    async def _accept(self, store: Store, request: pb.SendRequest) -> Accepted:
         agent = agent_of(request.agent, "agent")
         with about("agent"):
             return await self.backend.engine.accept(

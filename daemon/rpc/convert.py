@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rlmd.memory.questions import wanted
 from rlmd.memory.records import (
     Agent,
     Author,
@@ -9,6 +10,8 @@ from rlmd.memory.records import (
     Kind,
     Message,
     Passage,
+    Question,
+    QuestionState,
     Run,
     RunLimits,
     RunState,
@@ -18,11 +21,12 @@ from rlmd.memory.records import (
     Variable,
     Version,
 )
-from rlmd.proto.rlmd.v1 import admin_pb2, agents_pb2, channels_pb2, memory_pb2, runs_pb2
+from rlmd.proto.rlmd.v1 import admin_pb2, agents_pb2, channels_pb2, memory_pb2, questions_pb2, runs_pb2
 
 from .names import (
     agent_name,
     message_name,
+    question_name,
     run_name,
     space_name,
     token_name,
@@ -44,6 +48,12 @@ STATES = {
     RunState.DONE: runs_pb2.RUN_STATE_DONE,
     RunState.FAILED: runs_pb2.RUN_STATE_FAILED,
     RunState.CANCELLED: runs_pb2.RUN_STATE_CANCELLED,
+}
+QUESTION_STATES = {
+    QuestionState.OPEN: questions_pb2.QUESTION_STATE_OPEN,
+    QuestionState.ANSWERED: questions_pb2.QUESTION_STATE_ANSWERED,
+    QuestionState.EXPIRED: questions_pb2.QUESTION_STATE_EXPIRED,
+    QuestionState.CANCELLED: questions_pb2.QUESTION_STATE_CANCELLED,
 }
 SHOWN_EVENT = 1_000
 """Characters of an event's text in lists."""
@@ -202,4 +212,22 @@ def token(record: Token) -> admin_pb2.Token:
         create_time=time_to(record.create_time),
         expire_time=time_to(record.expire_time),
         revoke_time=time_to(record.revoke_time),
+    )
+
+
+def question(record: Question) -> questions_pb2.Question:
+    return questions_pb2.Question(
+        name=question_name(record.agent, record.id),
+        run=run_name(record.agent, record.run),
+        channel=record.channel,
+        text=record.text,
+        wanted=wanted(record.form),
+        choices=record.form.choices,
+        state=QUESTION_STATES[record.state],
+        answer_json="" if record.answer is None else json_text(record.answer),
+        answered_by=record.answered_by,
+        answered_on=record.answered_on,
+        ask_time=time_to(record.ask_time),
+        expire_time=time_to(record.expire_time),
+        end_time=time_to(record.end_time),
     )

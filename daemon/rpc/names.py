@@ -50,6 +50,12 @@ def run_of(name: str, field: str = "name") -> tuple[str, int]:
     return agent, number(run, "run", "List the runs that exist.", field)
 
 
+def question_of(name: str, field: str = "name") -> tuple[str, int]:
+    """Agent and number. Raises InvalidInput, or NotFound if the id is no number."""
+    agent, question = parse(name, "agents/{agent}/questions/{question}", field)
+    return agent, number(question, "question", "List the questions that exist.", field)
+
+
 def token_of(name: str, field: str = "name") -> tuple[str, int]:
     """User and number. Raises InvalidInput, or NotFound if the id is no number."""
     user, token = parse(name, "users/{user}/tokens/{token}", field)
@@ -86,6 +92,10 @@ def run_name(agent: str, run: int | None) -> str:
 
 def message_name(agent: str, message: int | str) -> str:
     return f"agents/{agent}/messages/{message}"
+
+
+def question_name(agent: str, question: int) -> str:
+    return f"agents/{agent}/questions/{question}"
 
 
 def user_name(user: str) -> str:

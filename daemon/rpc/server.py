@@ -33,6 +33,8 @@ from rlmd.proto.rlmd.v1 import (
     channels_pb2_grpc,
     memory_pb2,
     memory_pb2_grpc,
+    questions_pb2,
+    questions_pb2_grpc,
     runs_pb2,
     runs_pb2_grpc,
 )
@@ -43,12 +45,13 @@ from .api import Backend
 from .auth import Gate
 from .channels import Channels
 from .memory import Memory
+from .questions import Questions
 from .runs import Runs
 
 MAX_MESSAGE = 32 * 1024 * 1024
 """Bytes: a value of 16 MiB whose JSON text is escaped by the client still arrives."""
 GRACE_SECONDS = 5.0
-FILES = (admin_pb2, agents_pb2, channels_pb2, memory_pb2, runs_pb2)
+FILES = (admin_pb2, agents_pb2, channels_pb2, memory_pb2, questions_pb2, runs_pb2)
 SERVICES = tuple(service.full_name for file in FILES for service in file.DESCRIPTOR.services_by_name.values())
 _LOOPBACK = re.compile(r"(127\.0\.0\.1|\[::1\]|localhost):\d{1,5}")
 _OPTIONS = (
@@ -138,6 +141,7 @@ class Server:
         agents_pb2_grpc.add_AgentsServicer_to_server(Agents(backend), server)
         channels_pb2_grpc.add_ChannelsServicer_to_server(Channels(backend), server)
         memory_pb2_grpc.add_MemoryServicer_to_server(Memory(backend), server)
+        questions_pb2_grpc.add_QuestionsServicer_to_server(Questions(backend), server)
         runs_pb2_grpc.add_RunsServicer_to_server(Runs(backend), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = [*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME]

@@ -7,6 +7,7 @@ sequence it saw gets each row once. Text that is being written has no row and no
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from rlmd.daemon.feed import Delta, Feed
@@ -15,7 +16,7 @@ from rlmd.memory.store import Store, Transaction
 from rlmd.proto.rlmd.v1 import runs_pb2 as pb
 
 from .convert import STATES
-from .names import message_name, run_name
+from .names import message_name, question_name, run_name
 from .values import json_text, time_to
 
 SHOWN_JSON = 10_000
@@ -25,9 +26,9 @@ BATCH = 100
 
 
 async def follow(
-    store: Store, feed: Feed, agent: str, run_id: int, after: int
+    store: Store, feed: Feed, agent: str, run_id: int, after: int, *, parked: bool = False
 ) -> AsyncGenerator[pb.RunUpdate, None]:
-    """The run's updates after a place, then live until it has ended."""
+    """The run's updates after a place, then live until it has ended, or with `parked` until it waits."""
 
     def look(tx: Transaction) -> tuple[list[Entry], bool]:
         """The next rows; and if there are none, whether none will come: seen in one state of the store."""
@@ -53,7 +54,7 @@ async def follow(
                 if isinstance(new, Entry) and new.seq > after:
                     after, step = new.seq, max(step, new.step)
                     yield update(agent, new)
-                    if new.kind is EntryKind.ENDED:
+                    if new.kind is EntryKind.ENDED or (parked and new.kind is EntryKind.WAITING):
                         return
                 elif isinstance(new, Delta) and new.step > step:  # Else its step has been sent whole already.
                     text = pb.TextDelta(text=new.text, step=new.step)
@@ -77,6 +78,8 @@ def update(agent: str, entry: Entry) -> pb.RunUpdate:
             message.step.CopyFrom(_step(entry))
         case EntryKind.CALL if (said := _said(agent, entry)) is not None:
             message.reply.CopyFrom(said)
+        case EntryKind.CALL if "question" in data:
+            message.asked.CopyFrom(_asked(agent, entry))
         case EntryKind.CALL:
             message.call.CopyFrom(_call(entry))
         case EntryKind.SETTLED:
@@ -85,6 +88,13 @@ def update(agent: str, entry: Entry) -> pb.RunUpdate:
             message.observation.CopyFrom(pb.Observation(step=entry.step, text=data.get("text", "")))
         case EntryKind.RESTARTED:
             message.restarted.CopyFrom(pb.Restarted(reason=data.get("reason", "")))
+        case EntryKind.WAITING:
+            until = data.get("until")
+            message.waiting.CopyFrom(
+                pb.Waiting(until=None if until is None else time_to(datetime.fromisoformat(until)))
+            )
+        case EntryKind.WOKEN:
+            message.woken.CopyFrom(pb.Woken())
         case EntryKind.ENDED:
             message.ended.CopyFrom(_ended(data))
     return message
@@ -141,6 +151,18 @@ def _call(entry: Entry) -> pb.Call:
         result_json=json_text(data["result"])[:SHOWN_JSON] if "result" in data else "",
         error=f"{error.get('type', 'Error')}: {error.get('message', '')}" if error else "",
         settled="result" in data or error is not None,
+    )
+
+
+def _asked(agent: str, entry: Entry) -> pb.Asked:
+    question = entry.data["question"]
+    return pb.Asked(
+        question=question_name(agent, question["id"]),
+        channel=question["channel"],
+        text=question["text"],
+        wanted=question["wanted"],
+        choices=question["choices"],
+        call=_call(entry),
     )
 
 

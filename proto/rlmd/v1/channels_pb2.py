@@ -27,7 +27,7 @@ from rlmd.proto.rlmd.v1 import memory_pb2 as rlmd_dot_proto_dot_rlmd_dot_v1_dot_
 from rlmd.proto.rlmd.v1 import runs_pb2 as rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!rlmd/proto/rlmd/v1/channels.proto\x12\x07rlmd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1frlmd/proto/rlmd/v1/memory.proto\x1a\x1drlmd/proto/rlmd/v1/runs.proto\"\xb2\x01\n\x07Message\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x0e\n\x06sender\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x06origin\x18\x06 \x01(\x0e\x32\x0f.rlmd.v1.Origin\x12\x12\n\nfrom_agent\x18\x07 \x01(\x08\x12\x0b\n\x03run\x18\x08 \x01(\t\"_\n\x0bSendRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\t\x12\x0e\n\x06sender\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\">\n\x0cSendResponse\x12!\n\x07message\x18\x01 \x01(\x0b\x32\x10.rlmd.v1.Message\x12\x0b\n\x03run\x18\x02 \x01(\t\"\xb4\x01\n\x13ListMessagesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12)\n\x05\x61\x66ter\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x62\x65\x66ore\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x14ListMessagesResponse\x12\"\n\x08messages\x18\x01 \x03(\x0b\x32\x10.rlmd.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x15SearchMessagesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\t\n\x01k\x18\x03 \x01(\x05\">\n\nMessageHit\x12!\n\x07message\x18\x01 \x01(\x0b\x32\x10.rlmd.v1.Message\x12\r\n\x05score\x18\x02 \x01(\x01\";\n\x16SearchMessagesResponse\x12!\n\x04hits\x18\x01 \x03(\x0b\x32\x13.rlmd.v1.MessageHit2\x93\x02\n\x08\x43hannels\x12\x33\n\x04Send\x12\x14.rlmd.v1.SendRequest\x1a\x15.rlmd.v1.SendResponse\x12\x32\n\x04\x43hat\x12\x14.rlmd.v1.SendRequest\x1a\x12.rlmd.v1.RunUpdate0\x01\x12K\n\x0cListMessages\x12\x1c.rlmd.v1.ListMessagesRequest\x1a\x1d.rlmd.v1.ListMessagesResponse\x12Q\n\x0eSearchMessages\x12\x1e.rlmd.v1.SearchMessagesRequest\x1a\x1f.rlmd.v1.SearchMessagesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!rlmd/proto/rlmd/v1/channels.proto\x12\x07rlmd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1frlmd/proto/rlmd/v1/memory.proto\x1a\x1drlmd/proto/rlmd/v1/runs.proto\"\xb2\x01\n\x07Message\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x0e\n\x06sender\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x06origin\x18\x06 \x01(\x0e\x32\x0f.rlmd.v1.Origin\x12\x12\n\nfrom_agent\x18\x07 \x01(\x08\x12\x0b\n\x03run\x18\x08 \x01(\t\"_\n\x0bSendRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\t\x12\x0e\n\x06sender\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"V\n\x0cSendResponse\x12!\n\x07message\x18\x01 \x01(\x0b\x32\x10.rlmd.v1.Message\x12\x0b\n\x03run\x18\x02 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x03 \x01(\x03\"\xb4\x01\n\x13ListMessagesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12)\n\x05\x61\x66ter\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x62\x65\x66ore\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x14ListMessagesResponse\x12\"\n\x08messages\x18\x01 \x03(\x0b\x32\x10.rlmd.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x15SearchMessagesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\t\n\x01k\x18\x03 \x01(\x05\">\n\nMessageHit\x12!\n\x07message\x18\x01 \x01(\x0b\x32\x10.rlmd.v1.Message\x12\r\n\x05score\x18\x02 \x01(\x01\";\n\x16SearchMessagesResponse\x12!\n\x04hits\x18\x01 \x03(\x0b\x32\x13.rlmd.v1.MessageHit2\x93\x02\n\x08\x43hannels\x12\x33\n\x04Send\x12\x14.rlmd.v1.SendRequest\x1a\x15.rlmd.v1.SendResponse\x12\x32\n\x04\x43hat\x12\x14.rlmd.v1.SendRequest\x1a\x12.rlmd.v1.RunUpdate0\x01\x12K\n\x0cListMessages\x12\x1c.rlmd.v1.ListMessagesRequest\x1a\x1d.rlmd.v1.ListMessagesResponse\x12Q\n\x0eSearchMessages\x12\x1e.rlmd.v1.SearchMessagesRequest\x1a\x1f.rlmd.v1.SearchMessagesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,17 +39,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SENDREQUEST']._serialized_start=324
   _globals['_SENDREQUEST']._serialized_end=419
   _globals['_SENDRESPONSE']._serialized_start=421
-  _globals['_SENDRESPONSE']._serialized_end=483
-  _globals['_LISTMESSAGESREQUEST']._serialized_start=486
-  _globals['_LISTMESSAGESREQUEST']._serialized_end=666
-  _globals['_LISTMESSAGESRESPONSE']._serialized_start=668
-  _globals['_LISTMESSAGESRESPONSE']._serialized_end=751
-  _globals['_SEARCHMESSAGESREQUEST']._serialized_start=753
-  _globals['_SEARCHMESSAGESREQUEST']._serialized_end=818
-  _globals['_MESSAGEHIT']._serialized_start=820
-  _globals['_MESSAGEHIT']._serialized_end=882
-  _globals['_SEARCHMESSAGESRESPONSE']._serialized_start=884
-  _globals['_SEARCHMESSAGESRESPONSE']._serialized_end=943
-  _globals['_CHANNELS']._serialized_start=946
-  _globals['_CHANNELS']._serialized_end=1221
+  _globals['_SENDRESPONSE']._serialized_end=507
+  _globals['_LISTMESSAGESREQUEST']._serialized_start=510
+  _globals['_LISTMESSAGESREQUEST']._serialized_end=690
+  _globals['_LISTMESSAGESRESPONSE']._serialized_start=692
+  _globals['_LISTMESSAGESRESPONSE']._serialized_end=775
+  _globals['_SEARCHMESSAGESREQUEST']._serialized_start=777
+  _globals['_SEARCHMESSAGESREQUEST']._serialized_end=842
+  _globals['_MESSAGEHIT']._serialized_start=844
+  _globals['_MESSAGEHIT']._serialized_end=906
+  _globals['_SEARCHMESSAGESRESPONSE']._serialized_start=908
+  _globals['_SEARCHMESSAGESRESPONSE']._serialized_end=967
+  _globals['_CHANNELS']._serialized_start=970
+  _globals['_CHANNELS']._serialized_end=1245
 # @@protoc_insertion_point(module_scope)

@@ -118,8 +118,11 @@ class SendResponse(_message.Message):
 
     MESSAGE_FIELD_NUMBER: _builtins.int
     RUN_FIELD_NUMBER: _builtins.int
+    AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
     run: _builtins.str
-    """`agents/{agent}/runs/{run}`, queued: what the agent does about it."""
+    """`agents/{agent}/runs/{run}`: what the agent does about it, or the run whose question it answers."""
+    after_sequence: _builtins.int
+    """For WatchRun: the place in that run's journal after which something about the message can stand."""
     @_builtins.property
     def message(self) -> Global___Message:
         """The message as it stands in the log."""
@@ -129,10 +132,11 @@ class SendResponse(_message.Message):
         *,
         message: Global___Message | None = ...,
         run: _builtins.str = ...,
+        after_sequence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "run", b"run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "message", b"message", "run", b"run"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

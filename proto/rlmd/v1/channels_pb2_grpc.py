@@ -70,8 +70,9 @@ class ChannelsServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Chat(self, request, context):
-        """Hands over a message and streams what the agent does about it, until its run has ended. A client that
-        is cut off goes on with WatchRun after the last `sequence` it saw; the run itself does not notice.
+        """Hands over a message and streams what the agent does about it, until its run has ended or is parked. A
+        client that is cut off goes on with WatchRun after the last `sequence` it saw; the run does not notice.
+        A message that answers an open question of its channel streams how the run that asked goes on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

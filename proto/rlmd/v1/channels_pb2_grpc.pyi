@@ -37,8 +37,9 @@ class ChannelsStub:
     Send: _grpc.UnaryUnaryMultiCallable[_channels_pb2.SendRequest, _channels_pb2.SendResponse]
     """Hands over a message and returns at once, when it is on disk. The answer comes by WatchRun or ListMessages."""
     Chat: _grpc.UnaryStreamMultiCallable[_channels_pb2.SendRequest, _runs_pb2.RunUpdate]
-    """Hands over a message and streams what the agent does about it, until its run has ended. A client that
-    is cut off goes on with WatchRun after the last `sequence` it saw; the run itself does not notice.
+    """Hands over a message and streams what the agent does about it, until its run has ended or is parked. A
+    client that is cut off goes on with WatchRun after the last `sequence` it saw; the run does not notice.
+    A message that answers an open question of its channel streams how the run that asked goes on.
     """
     ListMessages: _grpc.UnaryUnaryMultiCallable[_channels_pb2.ListMessagesRequest, _channels_pb2.ListMessagesResponse]
     """The log: every message of an agent, on all channels, newest first."""
@@ -53,8 +54,9 @@ class ChannelsAsyncStub(ChannelsStub):
     Send: _aio.UnaryUnaryMultiCallable[_channels_pb2.SendRequest, _channels_pb2.SendResponse]  # type: ignore[assignment]
     """Hands over a message and returns at once, when it is on disk. The answer comes by WatchRun or ListMessages."""
     Chat: _aio.UnaryStreamMultiCallable[_channels_pb2.SendRequest, _runs_pb2.RunUpdate]  # type: ignore[assignment]
-    """Hands over a message and streams what the agent does about it, until its run has ended. A client that
-    is cut off goes on with WatchRun after the last `sequence` it saw; the run itself does not notice.
+    """Hands over a message and streams what the agent does about it, until its run has ended or is parked. A
+    client that is cut off goes on with WatchRun after the last `sequence` it saw; the run does not notice.
+    A message that answers an open question of its channel streams how the run that asked goes on.
     """
     ListMessages: _aio.UnaryUnaryMultiCallable[_channels_pb2.ListMessagesRequest, _channels_pb2.ListMessagesResponse]  # type: ignore[assignment]
     """The log: every message of an agent, on all channels, newest first."""
@@ -78,8 +80,9 @@ class ChannelsServicer(metaclass=_abc_1.ABCMeta):
         request: _channels_pb2.SendRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_runs_pb2.RunUpdate], _abc.AsyncIterator[_runs_pb2.RunUpdate]]:
-        """Hands over a message and streams what the agent does about it, until its run has ended. A client that
-        is cut off goes on with WatchRun after the last `sequence` it saw; the run itself does not notice.
+        """Hands over a message and streams what the agent does about it, until its run has ended or is parked. A
+        client that is cut off goes on with WatchRun after the last `sequence` it saw; the run does not notice.
+        A message that answers an open question of its channel streams how the run that asked goes on.
         """
 
     @_abc_1.abstractmethod

@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1drlmd/proto/rlmd/v1/runs.proto\x12\x07rlmd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xac\x03\n\x03Run\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x05state\x18\x02 \x01(\x0e\x32\x11.rlmd.v1.RunState\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nevent_kind\x18\x04 \x01(\t\x12\x12\n\nevent_text\x18\x05 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x06 \x01(\t\x12\x0e\n\x06parent\x18\x07 \x01(\t\x12\r\n\x05\x64\x65pth\x18\x08 \x01(\x05\x12\x12\n\nstep_count\x18\t \x01(\x05\x12\x12\n\ncall_count\x18\n \x01(\x05\x12\x13\n\x0bresult_json\x18\x0b \x01(\t\x12#\n\x05usage\x18\x0c \x01(\x0b\x32\x14.rlmd.v1.UsageTotals\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x05steps\x18\x10 \x03(\x0b\x32\r.rlmd.v1.Step\"\x86\x02\n\x04Step\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\r\n\x05reply\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x13\n\x0bobservation\x18\x04 \x01(\t\x12\x1c\n\x05\x63\x61lls\x18\x05 \x03(\x0b\x32\r.rlmd.v1.Call\x12\r\n\x05model\x18\x06 \x01(\t\x12#\n\x05usage\x18\x07 \x01(\x0b\x32\x14.rlmd.v1.UsageTotals\x12\x0c\n\x04note\x18\x08 \x01(\t\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"u\n\x04\x43\x61ll\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x10\n\x08\x66unction\x18\x02 \x01(\t\x12\x16\n\x0e\x61rguments_json\x18\x03 \x01(\t\x12\x13\n\x0bresult_json\x18\x04 \x01(\t\x12\r\n\x05\x65rror\x18\x05 \x01(\t\x12\x0f\n\x07settled\x18\x06 \x01(\x08\"y\n\x0bUsageTotals\x12\x14\n\x0cinput_tokens\x18\x01 \x01(\x03\x12\x15\n\routput_tokens\x18\x02 \x01(\x03\x12\x15\n\rcached_tokens\x18\x03 \x01(\x03\x12\x13\n\x0bmodel_calls\x18\x04 \x01(\x03\x12\x11\n\testimated\x18\x05 \x01(\x08\"\xaf\x03\n\tRunUpdate\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0b\n\x03run\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x07started\x18\x04 \x01(\x0b\x32\x10.rlmd.v1.StartedH\x00\x12(\n\ntext_delta\x18\x05 \x01(\x0b\x32\x12.rlmd.v1.TextDeltaH\x00\x12\x1d\n\x04step\x18\x06 \x01(\x0b\x32\r.rlmd.v1.StepH\x00\x12\x1d\n\x04\x63\x61ll\x18\x07 \x01(\x0b\x32\r.rlmd.v1.CallH\x00\x12 \n\x07settled\x18\x08 \x01(\x0b\x32\r.rlmd.v1.CallH\x00\x12&\n\x05reply\x18\t \x01(\x0b\x32\x15.rlmd.v1.ReplyMessageH\x00\x12+\n\x0bobservation\x18\n \x01(\x0b\x32\x14.rlmd.v1.ObservationH\x00\x12\"\n\x05\x65nded\x18\x0b \x01(\x0b\x32\x11.rlmd.v1.RunEndedH\x00\x12\'\n\trestarted\x18\x0c \x01(\x0b\x32\x12.rlmd.v1.RestartedH\x00\x42\x08\n\x06update\"\x18\n\x07Started\x12\r\n\x05model\x18\x01 \x01(\t\"\'\n\tTextDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\x05\"-\n\x0cReplyMessage\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\")\n\x0bObservation\x12\x0c\n\x04step\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\"Q\n\x08RunEnded\x12 \n\x05state\x18\x01 \x01(\x0e\x32\x11.rlmd.v1.RunState\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x13\n\x0bresult_json\x18\x03 \x01(\t\"\x1b\n\tRestarted\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x82\x01\n\x0fListRunsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12!\n\x06states\x18\x04 \x03(\x0e\x32\x11.rlmd.v1.RunState\x12\x15\n\rshow_children\x18\x05 \x01(\x08\"G\n\x10ListRunsResponse\x12\x1a\n\x04runs\x18\x01 \x03(\x0b\x32\x0c.rlmd.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1d\n\rGetRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"7\n\x0fWatchRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"0\n\x10\x43\x61ncelRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t*\xac\x01\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10RUN_STATE_QUEUED\x10\x01\x12\x15\n\x11RUN_STATE_RUNNING\x10\x02\x12\x15\n\x11RUN_STATE_WAITING\x10\x03\x12\x12\n\x0eRUN_STATE_DONE\x10\x04\x12\x14\n\x10RUN_STATE_FAILED\x10\x05\x12\x17\n\x13RUN_STATE_CANCELLED\x10\x06\x32\xe9\x01\n\x04Runs\x12?\n\x08ListRuns\x12\x18.rlmd.v1.ListRunsRequest\x1a\x19.rlmd.v1.ListRunsResponse\x12.\n\x06GetRun\x12\x16.rlmd.v1.GetRunRequest\x1a\x0c.rlmd.v1.Run\x12:\n\x08WatchRun\x12\x18.rlmd.v1.WatchRunRequest\x1a\x12.rlmd.v1.RunUpdate0\x01\x12\x34\n\tCancelRun\x12\x19.rlmd.v1.CancelRunRequest\x1a\x0c.rlmd.v1.Runb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1drlmd/proto/rlmd/v1/runs.proto\x12\x07rlmd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xac\x03\n\x03Run\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x05state\x18\x02 \x01(\x0e\x32\x11.rlmd.v1.RunState\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nevent_kind\x18\x04 \x01(\t\x12\x12\n\nevent_text\x18\x05 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x06 \x01(\t\x12\x0e\n\x06parent\x18\x07 \x01(\t\x12\r\n\x05\x64\x65pth\x18\x08 \x01(\x05\x12\x12\n\nstep_count\x18\t \x01(\x05\x12\x12\n\ncall_count\x18\n \x01(\x05\x12\x13\n\x0bresult_json\x18\x0b \x01(\t\x12#\n\x05usage\x18\x0c \x01(\x0b\x32\x14.rlmd.v1.UsageTotals\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x05steps\x18\x10 \x03(\x0b\x32\r.rlmd.v1.Step\"\x86\x02\n\x04Step\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\r\n\x05reply\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x13\n\x0bobservation\x18\x04 \x01(\t\x12\x1c\n\x05\x63\x61lls\x18\x05 \x03(\x0b\x32\r.rlmd.v1.Call\x12\r\n\x05model\x18\x06 \x01(\t\x12#\n\x05usage\x18\x07 \x01(\x0b\x32\x14.rlmd.v1.UsageTotals\x12\x0c\n\x04note\x18\x08 \x01(\t\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"u\n\x04\x43\x61ll\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x10\n\x08\x66unction\x18\x02 \x01(\t\x12\x16\n\x0e\x61rguments_json\x18\x03 \x01(\t\x12\x13\n\x0bresult_json\x18\x04 \x01(\t\x12\r\n\x05\x65rror\x18\x05 \x01(\t\x12\x0f\n\x07settled\x18\x06 \x01(\x08\"y\n\x0bUsageTotals\x12\x14\n\x0cinput_tokens\x18\x01 \x01(\x03\x12\x15\n\routput_tokens\x18\x02 \x01(\x03\x12\x15\n\rcached_tokens\x18\x03 \x01(\x03\x12\x13\n\x0bmodel_calls\x18\x04 \x01(\x03\x12\x11\n\testimated\x18\x05 \x01(\x08\"\x96\x04\n\tRunUpdate\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0b\n\x03run\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x07started\x18\x04 \x01(\x0b\x32\x10.rlmd.v1.StartedH\x00\x12(\n\ntext_delta\x18\x05 \x01(\x0b\x32\x12.rlmd.v1.TextDeltaH\x00\x12\x1d\n\x04step\x18\x06 \x01(\x0b\x32\r.rlmd.v1.StepH\x00\x12\x1d\n\x04\x63\x61ll\x18\x07 \x01(\x0b\x32\r.rlmd.v1.CallH\x00\x12 \n\x07settled\x18\x08 \x01(\x0b\x32\r.rlmd.v1.CallH\x00\x12&\n\x05reply\x18\t \x01(\x0b\x32\x15.rlmd.v1.ReplyMessageH\x00\x12+\n\x0bobservation\x18\n \x01(\x0b\x32\x14.rlmd.v1.ObservationH\x00\x12\"\n\x05\x65nded\x18\x0b \x01(\x0b\x32\x11.rlmd.v1.RunEndedH\x00\x12\'\n\trestarted\x18\x0c \x01(\x0b\x32\x12.rlmd.v1.RestartedH\x00\x12\x1f\n\x05\x61sked\x18\r \x01(\x0b\x32\x0e.rlmd.v1.AskedH\x00\x12#\n\x07waiting\x18\x0e \x01(\x0b\x32\x10.rlmd.v1.WaitingH\x00\x12\x1f\n\x05woken\x18\x0f \x01(\x0b\x32\x0e.rlmd.v1.WokenH\x00\x42\x08\n\x06update\"v\n\x05\x41sked\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x0e\n\x06wanted\x18\x04 \x01(\t\x12\x0f\n\x07\x63hoices\x18\x05 \x03(\t\x12\x1b\n\x04\x63\x61ll\x18\x06 \x01(\x0b\x32\r.rlmd.v1.Call\"4\n\x07Waiting\x12)\n\x05until\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x07\n\x05Woken\"\x18\n\x07Started\x12\r\n\x05model\x18\x01 \x01(\t\"\'\n\tTextDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\x05\"-\n\x0cReplyMessage\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\")\n\x0bObservation\x12\x0c\n\x04step\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\"Q\n\x08RunEnded\x12 \n\x05state\x18\x01 \x01(\x0e\x32\x11.rlmd.v1.RunState\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x13\n\x0bresult_json\x18\x03 \x01(\t\"\x1b\n\tRestarted\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x82\x01\n\x0fListRunsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12!\n\x06states\x18\x04 \x03(\x0e\x32\x11.rlmd.v1.RunState\x12\x15\n\rshow_children\x18\x05 \x01(\x08\"G\n\x10ListRunsResponse\x12\x1a\n\x04runs\x18\x01 \x03(\x0b\x32\x0c.rlmd.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1d\n\rGetRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"7\n\x0fWatchRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"0\n\x10\x43\x61ncelRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t*\xac\x01\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10RUN_STATE_QUEUED\x10\x01\x12\x15\n\x11RUN_STATE_RUNNING\x10\x02\x12\x15\n\x11RUN_STATE_WAITING\x10\x03\x12\x12\n\x0eRUN_STATE_DONE\x10\x04\x12\x14\n\x10RUN_STATE_FAILED\x10\x05\x12\x17\n\x13RUN_STATE_CANCELLED\x10\x06\x32\xe9\x01\n\x04Runs\x12?\n\x08ListRuns\x12\x18.rlmd.v1.ListRunsRequest\x1a\x19.rlmd.v1.ListRunsResponse\x12.\n\x06GetRun\x12\x16.rlmd.v1.GetRunRequest\x1a\x0c.rlmd.v1.Run\x12:\n\x08WatchRun\x12\x18.rlmd.v1.WatchRunRequest\x1a\x12.rlmd.v1.RunUpdate0\x01\x12\x34\n\tCancelRun\x12\x19.rlmd.v1.CancelRunRequest\x1a\x0c.rlmd.v1.Runb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'rlmd.proto.rlmd.v1.runs_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RUNSTATE']._serialized_start=2061
-  _globals['_RUNSTATE']._serialized_end=2233
+  _globals['_RUNSTATE']._serialized_start=2347
+  _globals['_RUNSTATE']._serialized_end=2519
   _globals['_RUN']._serialized_start=76
   _globals['_RUN']._serialized_end=504
   _globals['_STEP']._serialized_start=507
@@ -43,29 +43,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USAGETOTALS']._serialized_start=890
   _globals['_USAGETOTALS']._serialized_end=1011
   _globals['_RUNUPDATE']._serialized_start=1014
-  _globals['_RUNUPDATE']._serialized_end=1445
-  _globals['_STARTED']._serialized_start=1447
-  _globals['_STARTED']._serialized_end=1471
-  _globals['_TEXTDELTA']._serialized_start=1473
-  _globals['_TEXTDELTA']._serialized_end=1512
-  _globals['_REPLYMESSAGE']._serialized_start=1514
-  _globals['_REPLYMESSAGE']._serialized_end=1559
-  _globals['_OBSERVATION']._serialized_start=1561
-  _globals['_OBSERVATION']._serialized_end=1602
-  _globals['_RUNENDED']._serialized_start=1604
-  _globals['_RUNENDED']._serialized_end=1685
-  _globals['_RESTARTED']._serialized_start=1687
-  _globals['_RESTARTED']._serialized_end=1714
-  _globals['_LISTRUNSREQUEST']._serialized_start=1717
-  _globals['_LISTRUNSREQUEST']._serialized_end=1847
-  _globals['_LISTRUNSRESPONSE']._serialized_start=1849
-  _globals['_LISTRUNSRESPONSE']._serialized_end=1920
-  _globals['_GETRUNREQUEST']._serialized_start=1922
-  _globals['_GETRUNREQUEST']._serialized_end=1951
-  _globals['_WATCHRUNREQUEST']._serialized_start=1953
-  _globals['_WATCHRUNREQUEST']._serialized_end=2008
-  _globals['_CANCELRUNREQUEST']._serialized_start=2010
-  _globals['_CANCELRUNREQUEST']._serialized_end=2058
-  _globals['_RUNS']._serialized_start=2236
-  _globals['_RUNS']._serialized_end=2469
+  _globals['_RUNUPDATE']._serialized_end=1548
+  _globals['_ASKED']._serialized_start=1550
+  _globals['_ASKED']._serialized_end=1668
+  _globals['_WAITING']._serialized_start=1670
+  _globals['_WAITING']._serialized_end=1722
+  _globals['_WOKEN']._serialized_start=1724
+  _globals['_WOKEN']._serialized_end=1731
+  _globals['_STARTED']._serialized_start=1733
+  _globals['_STARTED']._serialized_end=1757
+  _globals['_TEXTDELTA']._serialized_start=1759
+  _globals['_TEXTDELTA']._serialized_end=1798
+  _globals['_REPLYMESSAGE']._serialized_start=1800
+  _globals['_REPLYMESSAGE']._serialized_end=1845
+  _globals['_OBSERVATION']._serialized_start=1847
+  _globals['_OBSERVATION']._serialized_end=1888
+  _globals['_RUNENDED']._serialized_start=1890
+  _globals['_RUNENDED']._serialized_end=1971
+  _globals['_RESTARTED']._serialized_start=1973
+  _globals['_RESTARTED']._serialized_end=2000
+  _globals['_LISTRUNSREQUEST']._serialized_start=2003
+  _globals['_LISTRUNSREQUEST']._serialized_end=2133
+  _globals['_LISTRUNSRESPONSE']._serialized_start=2135
+  _globals['_LISTRUNSRESPONSE']._serialized_end=2206
+  _globals['_GETRUNREQUEST']._serialized_start=2208
+  _globals['_GETRUNREQUEST']._serialized_end=2237
+  _globals['_WATCHRUNREQUEST']._serialized_start=2239
+  _globals['_WATCHRUNREQUEST']._serialized_end=2294
+  _globals['_CANCELRUNREQUEST']._serialized_start=2296
+  _globals['_CANCELRUNREQUEST']._serialized_end=2344
+  _globals['_RUNS']._serialized_start=2522
+  _globals['_RUNS']._serialized_end=2755
 # @@protoc_insertion_point(module_scope)

@@ -33,7 +33,7 @@ class _RunStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunState.Val
     RUN_STATE_RUNNING: _RunState.ValueType  # 2
     """It is at work."""
     RUN_STATE_WAITING: _RunState.ValueType  # 3
-    """It waits for somebody or something."""
+    """It waits for somebody or something, and is parked: it uses no process, no memory and no tokens."""
     RUN_STATE_DONE: _RunState.ValueType  # 4
     """It ended by itself."""
     RUN_STATE_FAILED: _RunState.ValueType  # 5
@@ -51,7 +51,7 @@ RUN_STATE_QUEUED: RunState.ValueType  # 1
 RUN_STATE_RUNNING: RunState.ValueType  # 2
 """It is at work."""
 RUN_STATE_WAITING: RunState.ValueType  # 3
-"""It waits for somebody or something."""
+"""It waits for somebody or something, and is parked: it uses no process, no memory and no tokens."""
 RUN_STATE_DONE: RunState.ValueType  # 4
 """It ended by itself."""
 RUN_STATE_FAILED: RunState.ValueType  # 5
@@ -316,6 +316,9 @@ class RunUpdate(_message.Message):
     OBSERVATION_FIELD_NUMBER: _builtins.int
     ENDED_FIELD_NUMBER: _builtins.int
     RESTARTED_FIELD_NUMBER: _builtins.int
+    ASKED_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    WOKEN_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Place in the run's journal, from 1, without gaps; 0 for what is not kept (`text_delta`)."""
     run: _builtins.str
@@ -358,7 +361,19 @@ class RunUpdate(_message.Message):
 
     @_builtins.property
     def restarted(self) -> Global___Restarted:
-        """The run was started again from its beginning after the daemon had stopped under it."""
+        """The daemon had stopped under the run; it goes on where it was."""
+
+    @_builtins.property
+    def asked(self) -> Global___Asked:
+        """The run asks somebody, and waits for the answer."""
+
+    @_builtins.property
+    def waiting(self) -> Global___Waiting:
+        """The run waits for something that takes long, and is parked: until `woken` it uses nothing."""
+
+    @_builtins.property
+    def woken(self) -> Global___Woken:
+        """The run goes on."""
 
     def __init__(
         self,
@@ -375,16 +390,106 @@ class RunUpdate(_message.Message):
         observation: Global___Observation | None = ...,
         ended: Global___RunEnded | None = ...,
         restarted: Global___Restarted | None = ...,
+        asked: Global___Asked | None = ...,
+        waiting: Global___Waiting | None = ...,
+        woken: Global___Woken | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "ended", b"ended", "observation", b"observation", "reply", b"reply", "restarted", b"restarted", "settled", b"settled", "started", b"started", "step", b"step", "text_delta", b"text_delta", "time", b"time", "update", b"update"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "call", b"call", "ended", b"ended", "observation", b"observation", "reply", b"reply", "restarted", b"restarted", "settled", b"settled", "started", b"started", "step", b"step", "text_delta", b"text_delta", "time", b"time", "update", b"update", "waiting", b"waiting", "woken", b"woken"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "ended", b"ended", "observation", b"observation", "reply", b"reply", "restarted", b"restarted", "run", b"run", "sequence", b"sequence", "settled", b"settled", "started", b"started", "step", b"step", "text_delta", b"text_delta", "time", b"time", "update", b"update"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "call", b"call", "ended", b"ended", "observation", b"observation", "reply", b"reply", "restarted", b"restarted", "run", b"run", "sequence", b"sequence", "settled", b"settled", "started", b"started", "step", b"step", "text_delta", b"text_delta", "time", b"time", "update", b"update", "waiting", b"waiting", "woken", b"woken"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["started", "text_delta", "step", "call", "settled", "reply", "observation", "ended", "restarted"]  # noqa: Y015
+    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["started", "text_delta", "step", "call", "settled", "reply", "observation", "ended", "restarted", "asked", "waiting", "woken"]  # noqa: Y015
     _WhichOneofArgType_update: _TypeAlias = _typing.Literal["update", b"update"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_update) -> _WhichOneofReturnType_update | None: ...
 
 Global___RunUpdate: _TypeAlias = RunUpdate  # noqa: Y015
+
+@_typing.final
+class Asked(_message.Message):
+    """The run asks somebody."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUESTION_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    WANTED_FIELD_NUMBER: _builtins.int
+    CHOICES_FIELD_NUMBER: _builtins.int
+    CALL_FIELD_NUMBER: _builtins.int
+    question: _builtins.str
+    """`agents/{agent}/questions/{question}`."""
+    channel: _builtins.str
+    """The channel on which it is asked."""
+    text: _builtins.str
+    """What is asked."""
+    wanted: _builtins.str
+    """What an answer must be, in words; empty if any text will do."""
+    @_builtins.property
+    def choices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The answers to choose from; empty if there is no choice."""
+
+    @_builtins.property
+    def call(self) -> Global___Call:
+        """The call that asks."""
+
+    def __init__(
+        self,
+        *,
+        question: _builtins.str = ...,
+        channel: _builtins.str = ...,
+        text: _builtins.str = ...,
+        wanted: _builtins.str = ...,
+        choices: _abc.Iterable[_builtins.str] | None = ...,
+        call: Global___Call | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "channel", b"channel", "choices", b"choices", "question", b"question", "text", b"text", "wanted", b"wanted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Asked: _TypeAlias = Asked  # noqa: Y015
+
+@_typing.final
+class Waiting(_message.Message):
+    """The run waits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNTIL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """When it goes on in any case; not set if only an answer wakes it."""
+
+    def __init__(
+        self,
+        *,
+        until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Waiting: _TypeAlias = Waiting  # noqa: Y015
+
+@_typing.final
+class Woken(_message.Message):
+    """The run goes on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Woken: _TypeAlias = Woken  # noqa: Y015
 
 @_typing.final
 class Started(_message.Message):
@@ -518,7 +623,7 @@ Global___RunEnded: _TypeAlias = RunEnded  # noqa: Y015
 
 @_typing.final
 class Restarted(_message.Message):
-    """The run was started again."""
+    """The run goes on after the daemon had stopped."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

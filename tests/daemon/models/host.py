@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -83,6 +84,9 @@ class Mind:
 
     async def abandon(self, call: Call) -> None:
         raise AssertionError(call)
+
+    def rests(self, calls: Collection[int]) -> bool:
+        return False
 
     def reply(self, text: str) -> None:
         self.replies.append(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -39,6 +39,9 @@ class DictHost:
 
     async def abandon(self, call: Call) -> None:
         self.abandoned.append(call.number)
+
+    def rests(self, calls: Collection[int]) -> bool:
+        return False
 
     async def _own(self, call: Call) -> Any:
         match call.name, call.args:

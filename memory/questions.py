@@ -1,0 +1,288 @@
+"""Questions that runs ask people and bots: kept until they are answered, however long that takes.
+
+A question is open until the first answer, its time-out, or the end of its run; whichever comes first wins,
+in one transaction. What an answer must be stands in its form, and every answer is checked against it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, bindparam, insert, select, update
+
+from rlmd.errors import InvalidInput, NotFound, PreconditionFailed
+
+from .clock import from_micros, to_micros
+from .names import check_channel, check_text, short
+from .records import Agent, Form, Question, QuestionState, Run, User
+from .tables import agents, questions
+
+MAX_TEXT = 20_000
+MAX_CHOICES = 100
+TYPES = ("text", "yesno", "number", "date")
+_YES = frozenset({"yes", "y", "true", "1", "ja", "oui", "si", "ok"})
+_NO = frozenset({"no", "n", "false", "0", "nein", "non"})
+_OPEN = QuestionState.OPEN.value
+
+_mine: Select[Any] = select(questions, agents.c.name.label("agent_name")).join(
+    agents, questions.c.agent_id == agents.c.id
+)
+_end = (
+    update(questions)
+    .where(questions.c.id == bindparam("question"), questions.c.state == _OPEN)
+    .values(
+        state=bindparam("to"),
+        answer=bindparam("value"),
+        answered_by=bindparam("by"),
+        answered_on=bindparam("on"),
+        end_time=bindparam("time"),
+    )
+)
+
+
+class Questions:
+    """The questions of one user's agents, over one connection."""
+
+    def __init__(self, connection: Connection, now: datetime, user: User) -> None:
+        self._connection = connection
+        self._now = now
+        self._user = user
+
+    def ask(
+        self,
+        agent: Agent,
+        run: Run,
+        call: int,
+        *,
+        channel: str,
+        text: str,
+        form: Form,
+        expire_time: datetime | None,
+    ) -> Question:
+        """An open question of a call. Raises InvalidInput: no text, or a bad channel or form."""
+        check_channel(channel)
+        check_text(text, "question", limit=MAX_TEXT)
+        if not text.strip():
+            raise InvalidInput("the question has no text", field="question", remedy="Ask something.")
+        row = {
+            "agent_id": agent.id,
+            "run_id": run.id,
+            "root_id": run.root,
+            "call": call,
+            "channel": channel,
+            "text": text,
+            "form": dump(check_form(form)),
+            "state": _OPEN,
+            "answered_by": "",
+            "answered_on": "",
+            "ask_time": to_micros(self._now),
+            "expire_time": None if expire_time is None else to_micros(expire_time),
+        }
+        added = self._connection.execute(insert(questions).returning(questions.c.id), row).scalar_one()
+        return self.get(added)
+
+    def get(self, question_id: int, *, agent: str | None = None) -> Question:
+        """Raises NotFound, also for a question of another user or agent."""
+        found = self._several(_mine.where(questions.c.id == question_id))
+        if not found or agent not in (None, found[0].agent):
+            raise NotFound(
+                f"there is no question {question_id}", field="name", remedy="List those that exist."
+            )
+        return found[0]
+
+    def of_call(self, run: Run, call: int) -> Question | None:
+        """The question that a call of a run asked."""
+        found = self._several(_mine.where(questions.c.run_id == run.id, questions.c.call == call))
+        return found[0] if found else None
+
+    def page(
+        self,
+        *,
+        agent: str | None = None,
+        channel: str = "",
+        run: int | None = None,
+        all_states: bool = False,
+        before: int | None = None,
+        most: int = 100,
+    ) -> list[Question]:
+        """Questions, newest first, only open ones unless `all_states`; `before` ends the last page."""
+        statement = _mine.order_by(questions.c.id.desc()).limit(most)
+        if not all_states:
+            statement = statement.where(questions.c.state == _OPEN)
+        if agent is not None:
+            statement = statement.where(agents.c.name == agent)
+        if channel:
+            statement = statement.where(questions.c.channel == channel)
+        if run is not None:
+            statement = statement.where(questions.c.run_id == run)
+        if before is not None:
+            statement = statement.where(questions.c.id < before)
+        return self._several(statement)
+
+    def answer(self, question_id: int, given: Any, *, by: str, on: str) -> Question:
+        """Answer an open question: the first answer wins.
+
+        Raises:
+            NotFound: no such question.
+            InvalidInput: the answer is not what the question asks for.
+            PreconditionFailed: it is no longer open; says why.
+        """
+        asked = self.get(question_id)
+        if asked.state is not QuestionState.OPEN:
+            raise PreconditionFailed(
+                f"question {question_id} {closed(asked)}",
+                field="name",
+                remedy="The answer came too late; tell the agent in a message.",
+            )
+        self._end(asked, QuestionState.ANSWERED, value=fit(asked.form, given), by=by, on=on)
+        return self.get(question_id)
+
+    def close(self, asked: Question, state: QuestionState) -> bool:
+        """End an open question without an answer; tells whether it was still open."""
+        return self._end(asked, state)
+
+    def _end(
+        self, asked: Question, state: QuestionState, *, value: Any = None, by: str = "", on: str = ""
+    ) -> bool:
+        given = {
+            "question": asked.id,
+            "to": state.value,
+            "value": None if value is None else json.dumps(value, ensure_ascii=False),
+            "by": by,
+            "on": on,
+            "time": to_micros(self._now),
+        }
+        return self._connection.execute(_end, given).rowcount > 0
+
+    def _several(self, statement: Select[Any]) -> list[Question]:
+        mine = statement.where(agents.c.user_id == self._user.id)
+        return [_question(row) for row in self._connection.execute(mine)]
+
+
+def check_form(form: Form) -> Form:
+    """Raises InvalidInput: no such type, or choices that are none."""
+    for name, kind in {"type": form.type, **dict(form.fields)}.items():
+        if kind not in TYPES:
+            raise InvalidInput(
+                f"{short(kind)} is no type of an answer", field=name, remedy=f"There are: {', '.join(TYPES)}."
+            )
+    if len(form.choices) > MAX_CHOICES or len(set(form.choices)) < len(form.choices):
+        raise InvalidInput(
+            f"choices must differ, and be at most {MAX_CHOICES}", field="choices", remedy="Give fewer."
+        )
+    return form
+
+
+def fit(form: Form, given: Any) -> Any:
+    """An answer as the value that the form asks for, from that value or from what a person wrote.
+
+    Raises:
+        InvalidInput: it does not fit; says what would.
+    """
+    if form.fields:
+        return _fields(form.fields, given)
+    if form.choices:
+        return _choice(form.choices, given)
+    return _typed(form.type, given, "answer")
+
+
+def wanted(form: Form) -> str:
+    """What an answer must be, for people; empty if it may be any text."""
+    if form.fields:
+        return "a value for each of " + ", ".join(f"{name} ({kind})" for name, kind in form.fields.items())
+    if form.choices:
+        return "one of: " + ", ".join(form.choices)
+    return {"text": "", "yesno": "yes or no", "number": "a number", "date": "a date like 2026-12-24"}[
+        form.type
+    ]
+
+
+def closed(asked: Question) -> str:
+    """Why a question is no longer open, as the end of a sentence."""
+    match asked.state:
+        case QuestionState.ANSWERED:
+            return f"was answered by {asked.answered_by} on {asked.answered_on}"
+        case QuestionState.EXPIRED:
+            return "was not answered in time"
+    return "is no longer asked: its run has ended"
+
+
+def _choice(choices: Sequence[str], given: Any) -> str:
+    text = str(given).strip()
+    fitting = [choice for choice in choices if choice.casefold() == text.casefold()]
+    if not fitting and text.isdecimal() and 1 <= int(text) <= len(choices):
+        fitting = [choices[int(text) - 1]]
+    if len(fitting) > 1:
+        fitting = [choice for choice in choices if choice == text]
+    if len(fitting) != 1:
+        raise _unfit(given, f"one of: {', '.join(choices)}")
+    return fitting[0]
+
+
+def _fields(fields: Mapping[str, str], given: Any) -> dict[str, Any]:
+    if isinstance(given, str):
+        try:
+            given = json.loads(given)
+        except ValueError:
+            pairs = re.findall(r"^\s*([^:=\n]+?)\s*[:=]\s*(.*?)\s*$", given, re.MULTILINE)
+            given = dict(pairs)
+    if not isinstance(given, Mapping) or set(given) != set(fields):
+        raise _unfit(given, "a value for each of " + ", ".join(fields))
+    return {name: _typed(kind, given[name], name) for name, kind in fields.items()}
+
+
+def _typed(kind: str, given: Any, field: str) -> Any:
+    text = str(given).strip()
+    match kind:
+        case "yesno":
+            word = text.casefold().rstrip(".!")
+            if word in _YES or word in _NO:
+                return word in _YES
+            raise _unfit(given, "yes or no", field)
+        case "number":
+            try:
+                number = float(text.replace(" ", ""))
+            except ValueError:
+                raise _unfit(given, "a number", field) from None
+            return int(number) if number.is_integer() and "." not in text else number
+        case "date":
+            try:
+                return date.fromisoformat(text).isoformat()
+            except ValueError:
+                raise _unfit(given, "a date like 2026-12-24", field) from None
+    if not text:
+        raise _unfit(given, "some text", field)
+    return str(given)
+
+
+def _unfit(given: Any, want: str, field: str = "answer") -> InvalidInput:
+    return InvalidInput(f"{short(str(given))} does not answer it", field=field, remedy=f"Answer with {want}.")
+
+
+def dump(form: Form) -> str:
+    return json.dumps({"choices": list(form.choices), "type": form.type, "fields": dict(form.fields)})
+
+
+def _question(row: Any) -> Question:
+    form = json.loads(row.form)
+    return Question(
+        id=row.id,
+        agent=row.agent_name,
+        run=row.run_id,
+        root=row.root_id,
+        call=row.call,
+        channel=row.channel,
+        text=row.text,
+        form=Form(choices=tuple(form["choices"]), type=form["type"], fields=form["fields"]),
+        state=QuestionState(row.state),
+        answer=None if row.answer is None else json.loads(row.answer),
+        answered_by=row.answered_by,
+        answered_on=row.answered_on,
+        ask_time=from_micros(row.ask_time),
+        expire_time=None if row.expire_time is None else from_micros(row.expire_time),
+        end_time=None if row.end_time is None else from_micros(row.end_time),
+    )
