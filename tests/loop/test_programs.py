@@ -146,7 +146,7 @@ PROGRAMS = (
             from channels import bob
             schedule.after("20m", "ask bob")
         """,
-        hints=("cannot be reached in this version", "Nothing can wake you later"),
+        hints=("cannot be reached in this version", "Wait in this program: await asyncio.sleep(seconds)"),
     ),
     Program(name="what is shared", code="memory.append('@club/plan', 'row')", hints=("leave the '@' out",)),
 )

@@ -11,7 +11,7 @@ import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from rlmd.memory.records import EntryKind
+from rlmd.memory.records import EntryKind, Form
 from rlmd.proto.rlmd.v1 import agents_pb2, memory_pb2
 from tests.daemon.rpc.host import METHODS, Client, Daemon, Refusal, daemon, methods, refusal
 
@@ -28,6 +28,7 @@ class Theirs:
     run: str
     token: str
     user: str
+    question: str
 
 
 @pytest.fixture
@@ -49,7 +50,18 @@ async def secrets_of(served: Daemon) -> Theirs:
     token = (await alice.call("CreateToken", label=CANARY)).token.name
     run = await served.run(text=CANARY)
     await served.write(run, (EntryKind.STEP, {"reply": CANARY, "code": CANARY}, 1, 0, ""))
-    return Theirs(agent="hers", run=sent.run.rpartition("/")[2], token=token.rpartition("/")[2], user="alice")
+    question = await served.store("alice").write(
+        lambda tx: tx.questions.ask(
+            tx.agents.get("hers"), run, 9, channel="chat", text=CANARY, form=Form(), expire_time=None
+        )
+    )
+    return Theirs(
+        agent="hers",
+        run=sent.run.rpartition("/")[2],
+        token=token.rpartition("/")[2],
+        user="alice",
+        question=str(question.id),
+    )
 
 
 def requests(of: Theirs) -> dict[str, dict[str, Any]]:
@@ -87,6 +99,9 @@ def requests(of: Theirs) -> dict[str, dict[str, Any]]:
         "Chat": {"agent": agent, "text": "x"},
         "ListMessages": {"parent": agent},
         "SearchMessages": {"parent": agent, "query": "canary"},
+        "ListQuestions": {"parent": agent, "show_ended": True},
+        "GetQuestion": {"name": f"{agent}/questions/{of.question}"},
+        "AnswerQuestion": {"name": f"{agent}/questions/{of.question}", "answer": "x"},
         "ListRuns": {"parent": agent},
         "GetRun": {"name": run},
         "WatchRun": {"name": run},
@@ -112,14 +127,15 @@ async def refused(client: Client, rpc: str, fields: dict[str, Any]) -> tuple[Ref
 def plain(answer: tuple[Refusal, str], of: Theirs) -> str:
     """The refusal without the ids that were asked for."""
     text = repr(answer)
-    for each in (of.agent, of.run, of.token, of.user):
+    for each in (of.agent, of.run, of.token, of.user, of.question):
         text = text.replace(repr(each), "ID").replace(f"run {each}", "run ID")
+        text = text.replace(f"question {each}", "question ID")
     return text
 
 
 async def test_every_method_treats_what_is_anothers_as_what_never_was(served: Daemon) -> None:
     theirs = await secrets_of(served)
-    nobodys = Theirs(agent="none", run="987654321", token="987654321", user="nobody")
+    nobodys = Theirs(agent="none", run="987654321", token="987654321", user="nobody", question="987654321")
     asked, invented = requests(theirs), requests(nobodys)
     assert {method.name for method in methods()} == set(asked) | OWN | ADMINISTRATORS
     for rpc in asked:
@@ -142,8 +158,13 @@ async def test_no_byte_of_another_reaches_a_caller(served: Daemon) -> None:
     theirs = await secrets_of(served)
     wide: list[tuple[str, dict[str, Any]]] = [
         *requests(theirs).items(),
-        *requests(Theirs(agent="main", run=theirs.run, token=theirs.token, user="bob")).items(),
+        *requests(
+            Theirs(agent="main", run=theirs.run, token=theirs.token, user="bob", question=theirs.question)
+        ).items(),
         ("ListRuns", {"parent": "agents/-", "show_children": True}),
+        ("ListQuestions", {"parent": "agents/-", "show_ended": True}),
+        ("GetQuestion", {"name": f"agents/-/questions/{theirs.question}"}),
+        ("AnswerQuestion", {"name": f"agents/-/questions/{theirs.question}", "answer": "x"}),
         ("ListVariables", {"parent": "spaces/main", "show_deleted": True}),
         ("CreateAgent", {"agent_id": "hers"}),
         ("GetVariable", {"name": "spaces/hers/variables/diary"}),
