@@ -34,8 +34,10 @@ log = logging.getLogger(__name__)
 INSTRUCTIONS = 0.2
 """Share of the whole budget."""
 CARD = 0.55
-FOLDED = 0.06
-"""Shares of what the system prompt leaves; the steps have the rest, and what the card does not use."""
+STEPS = 0.34
+FOLDED = 0.02
+"""Shares of what the system prompt leaves. What a program knows is in its names, not in its prompt: so few steps
+are shown, and the next one costs the same, be it the third or the three hundredth."""
 EVENT = 0.65
 FACTS = 0.08
 """Shares of the card; memories and conversation have the rest, and what the event does not use."""
@@ -93,7 +95,7 @@ class Prompt:
 
     def messages(self, steps: Sequence[ShownStep]) -> list[Message]:
         """System, card and the last steps that fit, oldest first; older ones are folded into the card."""
-        room = self._room - tokens(self._card) - int(self._room * FOLDED)
+        room = int(self._room * STEPS)
         shown: list[tuple[str, str]] = []
         for step in reversed(steps):
             more = f"log.step({step.number}) has all"
@@ -204,9 +206,9 @@ def _state(transaction: Transaction, agent: Agent, run: Run) -> tuple[int, str, 
     if not names:
         facts = "Your memory is empty."
     elif len(names) <= NAMES:
-        facts = f"Your variables: {line(', '.join(names), 1_500)}."
+        facts = f"Your variables: {line(', '.join(names), 600)}."
     else:
-        first = line(", ".join(names), 500)
+        first = line(", ".join(names), 160)
         facts = f"You have many variables; memory.names(prefix) lists them. The first: {first}."
     recent = transaction.log(agent.name).recent(
         LAST_MESSAGES, channel=run.event.channel, before=run.event.message
