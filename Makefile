@@ -9,13 +9,16 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 WORKERS ?= 2
 ARGS ?=
 
-.PHONY: help chat test bench check lint types fresh generate wheel clean
+.PHONY: help chat demo test bench check lint types fresh generate wheel clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 chat: $(VENV)/installed ## Talk with an agent; RLMD_DATA names the data directory
 	@$(BIN)/rlmd chat
+
+demo: $(VENV)/installed ## See a program survive kill -9, on a daemon of its own
+	@$(BIN)/rlmd demo
 
 test: check ## All checks, then the whole suite
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)

@@ -23,6 +23,7 @@ from .records import (
     Origin,
     Question,
     QuestionState,
+    Replayed,
     RunInfo,
     RunState,
     Status,
@@ -315,6 +316,16 @@ def question(message: questions_pb2.Question) -> Question:
         ask_time=from_time(message.ask_time),
         expire_time=_time(message, "expire_time"),
         end_time=_time(message, "end_time"),
+    )
+
+
+def replayed(message: runs_pb2.ReplayRunResponse) -> Replayed:
+    return Replayed(
+        equal=message.equal,
+        difference=message.difference,
+        steps=message.step_count,
+        calls=message.call_count,
+        seconds=message.seconds,
     )
 
 

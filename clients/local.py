@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rlmd.errors import DeadlineExceeded, InvalidInput, PermissionDenied, Unauthenticated, Unavailable
@@ -67,8 +67,14 @@ def command(settings: Settings, listen: str | None = None) -> list[str]:
     return [*arguments, "--listen", listen] if listen else arguments
 
 
-def start(settings: Settings, *, listen: str | None = None, wait: float = START_SECONDS) -> Status:
-    """Start a daemon that outlives this process, and wait until it answers.
+def start(
+    settings: Settings,
+    *,
+    listen: str | None = None,
+    wait: float = START_SECONDS,
+    env: Mapping[str, str] | None = None,
+) -> Status:
+    """Start a daemon that outlives this process, and wait until it answers. `env` is its environment.
 
     Raises:
         Unavailable: it ended instead; the end of its log is quoted. Or another holds the directory and
@@ -86,6 +92,7 @@ def start(settings: Settings, *, listen: str | None = None, wait: float = START_
             stderr=log,
             cwd="/",
             start_new_session=True,
+            env=env,
         )
     end = time.monotonic() + wait
     while time.monotonic() < end:

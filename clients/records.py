@@ -176,6 +176,20 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """What doing a run again from its journal found."""
+
+    equal: bool
+    difference: str
+    """The first one, with both sides; empty if there is none."""
+    steps: int
+    """Steps that were done again."""
+    calls: int
+    """Calls that were answered from the journal."""
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Limits:
     """What one run may use. None means the daemon's default."""
 

@@ -142,6 +142,23 @@ class Runs:
             end_time=None,
         )
 
+    def copy(self, run: Run) -> Run:
+        """Another run of the same event, with the same randomness, to be taken up where its journal ends."""
+        now = to_micros(self._now)
+        row = self._connection.execute(select(runs).where(runs.c.id == run.id)).one()._mapping
+        kept = {name: row[name] for name in ("agent_id", "event_id", "depth", "limits", "seed")}
+        values = {
+            **kept,
+            "state": RunState.QUEUED.value,
+            "reason": "",
+            "attempts": 0,
+            "create_time": now,
+            "start_time": now,
+        }
+        run_id = self._connection.execute(_add_run, values).scalar_one()
+        self._connection.execute(update(runs).where(runs.c.id == run_id).values(root_id=run_id))
+        return self.get(run_id)
+
     def start(self, run: Run) -> Run:
         """Take the run out of the mailbox; counts the attempt, so that a poison event is noticed."""
         now = to_micros(self._now)

@@ -33,6 +33,7 @@ Exit codes:
         "chat": "chat:chat",
         "agent": "agents:agent",
         "memory": "memory:memory",
+        "why": "why:why",
         "log": "log:log",
         "run": "runs:run",
         "questions": "questions:questions",
@@ -42,6 +43,7 @@ Exit codes:
         "usage": "admin:usage",
         "config": "config:config",
         "doctor": "doctor:doctor",
+        "demo": "demo:demo",
     },
     examples="""
         rlmd chat

@@ -18,6 +18,8 @@ from .base import COUNT, VERSION, App, Group, agent_option, pass_app
         rlmd run list
         rlmd run show 12
         rlmd run watch 12
+        rlmd run replay 12
+        rlmd run fork 12 --at 4 --answer no
     """,
 )
 def run() -> None:
@@ -141,3 +143,47 @@ def cancel(app: App, id: str, reason: str, agent: str) -> None:
         out.print_json(found)
     else:
         out.say(f"{found.id} is {found.state}.")
+
+
+@run.command(examples="rlmd run replay 12")
+@click.argument("id")
+@agent_option
+@pass_app
+def replay(app: App, id: str, agent: str) -> int:
+    """Do a run again from its journal, without effects, and compare; exit with 1 if it differs."""
+    with app.client() as client:
+        found = _handle(client, agent, id).replay()
+    if app.json:
+        out.print_json(found)
+    elif found.equal:
+        out.say(f"Equal: {found.steps} steps and {found.calls} calls again in {found.seconds * 1000:.0f} ms.")
+    else:
+        out.say(f"It differs. {found.difference}")
+    return 0 if found.equal else 1
+
+
+@run.command(
+    examples="""
+        rlmd run fork 12 --at 4 --answer no
+        rlmd run fork 12 --at 4
+    """
+)
+@click.argument("id")
+@click.option("--at", required=True, type=click.IntRange(1), help="The call from which on it differs.")
+@click.option("--answer", help="What that call gives in the new run; without it the call is made anew.")
+@agent_option
+@pass_app
+def fork(app: App, id: str, at: int, answer: str | None, agent: str) -> None:
+    """Begin a run that shares the past of another up to a call.
+
+    What the past had done to memory stays done, once. From the fork on the new run is live: it writes, asks
+    and replies.
+    """
+    with app.client() as client:
+        handle = _handle(client, agent, id)
+        forked = handle.fork(at) if answer is None else handle.fork(at, answer)
+        found = forked.get()
+    if app.json:
+        out.print_json(found)
+    else:
+        out.say(f"Run {found.id} goes on from call {at} of run {id}. Follow it: rlmd run watch {found.id}")

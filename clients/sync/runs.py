@@ -3,23 +3,28 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import grpc
 
 from rlmd.clients import decode
-from rlmd.clients.check import check_int, check_str
+from rlmd.clients.check import INT32, check_int, check_str
 from rlmd.clients.errors import from_rpc
 from rlmd.clients.patience import Patience
-from rlmd.clients.records import RunInfo
+from rlmd.clients.records import Replayed, RunInfo
 from rlmd.clients.updates import Ended, Update, Waiting
 from rlmd.errors import Exhausted, Unavailable
 from rlmd.proto.rlmd.v1 import channels_pb2, runs_pb2
 from rlmd.proto.rlmd.v1.channels_pb2_grpc import ChannelsStub
 from rlmd.proto.rlmd.v1.runs_pb2_grpc import RunsStub
 
-from .connection import Connection
+from .connection import Connection, request_id
+
+ANEW = object()
+"""The call of a fork is made anew."""
 
 
 class Run:
@@ -65,6 +70,38 @@ class Run:
         """Stop the run and its children. What it did is kept. No effect on one that has ended."""
         request = runs_pb2.CancelRunRequest(name=self._name, reason=check_str(reason, "reason"))
         return decode.run(self._connection.call(self._runs.CancelRun, request))
+
+    def replay(self) -> Replayed:
+        """Do the run, which must be over, again from its journal: without effects, and compared.
+
+        Raises:
+            NotFound: there is no such run.
+            PreconditionFailed: it is not over.
+        """
+        request = runs_pb2.ReplayRunRequest(name=self._name)
+        return decode.replayed(self._connection.call(self._runs.ReplayRun, request))
+
+    def fork(self, at: int, answer: Any = ANEW) -> Run:
+        """Begin a run that shares this one's past up to call `at`, and differs from there.
+
+        Args:
+            answer: What that call gives in the new run; by itself it is made anew.
+
+        Raises:
+            NotFound: there is no such run or call.
+            InvalidInput: the answer does not fit.
+        """
+        text: str | None = None
+        if answer is not ANEW:
+            text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+        request = runs_pb2.ForkRunRequest(
+            name=self._name,
+            at_call=check_int(at, "at", 1, INT32),
+            answer=text,
+            request_id=request_id(),
+        )
+        forked = decode.run(self._connection.call(self._runs.ForkRun, request))
+        return Run(self._connection, self.agent, forked.id)
 
     def wait(self) -> RunInfo:
         """The run when it has ended, however long that takes."""

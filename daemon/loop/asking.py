@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from rlmd.errors import Cancelled, DeadlineExceeded, InvalidInput
 from rlmd.memory import questions
-from rlmd.memory.records import Agent, EntryKind, Form, Origin, Question, QuestionState, Run
+from rlmd.memory.records import Agent, Form, Origin, Question, QuestionState, Run
 from rlmd.memory.store import Store, Transaction
 
 from .scribe import Row
@@ -72,15 +72,15 @@ def ask(
     tx: Transaction,
     agent: Agent,
     run: Run,
-    call: Row,
+    call: int,
     *,
     channel: str,
     text: str,
     form: Form,
     until: datetime | None,
-) -> tuple[Question, Row]:
-    """An open question of a call, told on its channel; its row tells the watchers."""
-    asked = tx.questions.ask(agent, run, call.call, channel=channel, text=text, form=form, expire_time=until)
+) -> Question:
+    """An open question of a call, told on its channel."""
+    asked = tx.questions.ask(agent, run, call, channel=channel, text=text, form=form, expire_time=until)
     wanted = questions.wanted(form)
     tx.log(agent.name).add(
         channel=channel,
@@ -90,9 +90,19 @@ def ask(
         from_agent=True,
         run=run.id,
     )
-    told = {"id": asked.id, "channel": channel, "text": text, "wanted": wanted, "choices": list(form.choices)}
-    data = {**call.data, "question": told}
-    return asked, Row(kind=EntryKind.CALL, data=data, step=call.step, call=call.call, name=call.name)
+    return asked
+
+
+def told(call: Row, asked: Question) -> Row:
+    """The row of a call that asks, with what watchers of the run are told."""
+    question = {
+        "id": asked.id,
+        "channel": asked.channel,
+        "text": asked.text,
+        "wanted": questions.wanted(asked.form),
+        "choices": list(asked.form.choices),
+    }
+    return replace(call, data={**call.data, "question": question})
 
 
 async def look(store: Store, asked: Question, now: datetime) -> Question:

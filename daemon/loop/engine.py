@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
@@ -17,12 +18,14 @@ from typing import Any
 from rlmd.daemon.feed import Feed
 from rlmd.errors import NotFound, RlmdError
 from rlmd.memory.records import Agent, EntryKind, Question, Run, RunState
-from rlmd.memory.store import House, Store, Transaction
+from rlmd.memory.store import House, Store, Transaction, digest_of
 
 from .equipment import Equipment, Tree
+from .fork import MISSING, fork
 from .mailbox import Accepted, Letter, receive
 from .program import Ending
 from .recover import end_in, recover
+from .rehearse import Rehearsal, rehearse
 from .run import FAULT, Runner, RunParked
 
 log = logging.getLogger(__name__)
@@ -143,6 +146,43 @@ class Engine:
         answered = await store.write(lambda tx: tx.questions.answer(question_id, given, by=by, on=""))
         await self._wake(store, answered)
         return answered
+
+    async def replay(self, store: Store, run_id: int) -> Rehearsal:
+        """Do a run that is over again from its journal, without effects, and compare.
+
+        Raises:
+            NotFound: no such run.
+            PreconditionFailed: it is not over.
+        """
+        run, agent = store.read(lambda tx: _with_agent(tx, run_id))
+        async with self._slots:
+            return await rehearse(self._equipment, store, agent, run)
+
+    async def fork(
+        self, store: Store, run_id: int, at: int, answer: Any = MISSING, request_id: str = ""
+    ) -> Run:
+        """Begin a run that shares the past of another up to a call, and differs from there.
+
+        The same `request_id` again gives the same run.
+
+        Raises:
+            NotFound: no such run or call.
+            InvalidInput: the answer does not fit.
+        """
+        digest = digest_of("fork", json.dumps([run_id, at, repr(answer)]).encode(errors="replace"))
+        fresh: list[Run] = []
+
+        def work(tx: Transaction) -> Run:
+            def make() -> bytes:
+                fresh.append(fork(tx, tx.runs.get(run_id), at, answer))
+                return str(fresh[0].id).encode()
+
+            return tx.runs.get(int(tx.once(request_id, digest, make)))
+
+        run = await store.write(work)
+        if fresh:
+            self._enqueue(store, run)
+        return run
 
     async def cancel(self, store: Store, run_id: int, reason: str) -> Run:
         """Stop a run and those below it; returns when it has stopped. No effect on one that has ended.

@@ -119,7 +119,8 @@ class RunHost:
         self.count = max(self.count, call.number)
         try:
             if call.name == "ask":
-                return Returned(await self._ask(call, *call.args, **call.kwargs))
+                # Its row commits with its question.
+                return Returned(await self._ask(call, None, *call.args, **call.kwargs))
             if call.waits:
                 # Its row stands where the program made it, whenever it settles.
                 self._note(EntryKind.CALL, call, {**self.arguments(call), **self._until(call)})
@@ -227,7 +228,7 @@ class RunHost:
         """Do a call that takes time; `entry` is its row if it was begun before the daemon stopped."""
         match call.name:
             case "ask":
-                return await self._ask(call, *call.args, **call.kwargs)
+                return await self._ask(call, entry, *call.args, **call.kwargs)
             case "llm":
                 return await self._llm(call, *call.args, **call.kwargs)
             case "rlm":
@@ -244,6 +245,7 @@ class RunHost:
     async def _ask(
         self,
         call: Call,
+        entry: Entry | None,
         question: str,
         choices: Sequence[str] | None = None,
         *,
@@ -258,13 +260,21 @@ class RunHost:
             seconds = asking.duration(timeout)
             until = None if seconds is None else self._equipment.clock.now() + timedelta(seconds=seconds)
             form = asking.form(choices, type)
-            row = self._row(EntryKind.CALL, call, self.arguments(call))
+            row = self._row(EntryKind.CALL, call, self.arguments(call)) if entry is None else None
             where = channel or self._run.event.channel or DEFAULT_CHANNEL
 
-            def work(tx: Transaction) -> tuple[Question, Row]:
-                return asking.ask(
-                    tx, self._agent, self._run, row, channel=where, text=question, form=form, until=until
+            def work(tx: Transaction) -> tuple[Question, Row | None]:
+                asked = asking.ask(
+                    tx,
+                    self._agent,
+                    self._run,
+                    call.number,
+                    channel=where,
+                    text=question,
+                    form=form,
+                    until=until,
                 )
+                return asked, None if row is None else asking.told(row, asked)
 
             asked = await self._scribe.commit(work)
             assert asked is not None, "asking gives a question"

@@ -67,6 +67,11 @@ class Past:
         return deque(entry.call for entry in rows)
 
 
+def context(entries: Sequence[Entry]) -> Sequence[Any]:
+    """What the run was passed by its parent, from the first row of its journal."""
+    return entries[0].data.get("context", ()) if entries and entries[0].kind is EntryKind.STARTED else ()
+
+
 def read(entries: Sequence[Entry]) -> Past:
     """A run's past from its journal."""
     observations = {entry.step: entry.data for entry in entries if entry.kind is EntryKind.OBSERVATION}

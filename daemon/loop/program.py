@@ -186,8 +186,10 @@ class Program:
             effects=self._host.effects,
             note=parsed.problem or "",
         )
-        refused = results[-1].fault is not None and results[-1].fault.kind == "refused"
-        self._note(number, observation, ran=len(results) - refused, lost=results[-1].session_lost)
+        last = results[-1]
+        refused = last.fault is not None and last.fault.kind == "refused"
+        lost = last.session_lost and not last.ended
+        self._note(number, observation, ran=len(results) - refused, lost=lost)
         quiet = all(
             result.fault is None and not result.output and result.value_repr is None and not result.unawaited
             for result in results

@@ -36,8 +36,8 @@ INSTRUCTIONS = 0.2
 CARD = 0.55
 STEPS = 0.34
 FOLDED = 0.02
-"""Shares of what the system prompt leaves. What a program knows is in its names, not in its prompt: so few steps
-are shown, and the next one costs the same, be it the third or the three hundredth."""
+"""Shares of what the system prompt leaves. What a program knows is in its names, not in its prompt: so few
+steps are shown, and the next one costs the same, be it the third or the three hundredth."""
 EVENT = 0.65
 FACTS = 0.08
 """Shares of the card; memories and conversation have the rest, and what the event does not use."""

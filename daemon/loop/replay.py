@@ -11,6 +11,7 @@ say what its effects mean: the run is stopped and both sides are shown.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Collection
 
 from rlmd.daemon.repl.api import Call, Outcome
@@ -32,8 +33,9 @@ class Diverged(Exception):
 class Replay:
     """A `Host` for a run that goes on."""
 
-    def __init__(self, live: RunHost, store: Store, past: Past) -> None:
-        first = past.kept_from
+    def __init__(self, live: RunHost, store: Store, past: Past, *, first: int | None = None) -> None:
+        """`first`: the step from which on it is fed again; None: after the last that lost its names."""
+        first = first or past.kept_from
         self._live = live
         self._store = store
         self._calls = {number: entry for number, entry in past.calls.items() if entry.step >= first}
@@ -59,6 +61,20 @@ class Replay:
         outcome = await self._outcome(call, ended)
         self._live.remember(call, ended.data)
         return outcome
+
+    def has_outcome(self, number: int) -> bool:
+        """Whether the journal has what a call came to."""
+        entry = self._calls.get(number)
+        return entry is not None and (restore.settled(entry.data) or number in self._settled)
+
+    def made_in(self, step: int) -> int:
+        """The number of the last call that was made in a step, or before."""
+        return max((number for number, entry in self._calls.items() if entry.step <= step), default=0)
+
+    def skip(self, step: int) -> None:
+        """A step is not fed again: its calls are passed over."""
+        self._live.count = max(self._live.count, self.made_in(step))
+        self._order = deque(number for number in self._order if self._settled[number].step > step)
 
     async def settle(self, call: Call, outcome: Outcome) -> None:
         if call.number in self._settled:

@@ -78,7 +78,7 @@ class Runner:
         self._model = model or agent.model or equipment.settings.model or equipment.model.default
         self._deadline = 0.0
         self._scribe = Scribe(store, agent, run, equipment.feed, equipment.clock)
-        self._host = RunHost(equipment, store, agent, run, tree, self._scribe, self)
+        self.host = RunHost(equipment, store, agent, run, tree, self._scribe, self)
         self._thinking = Thinking(equipment, store, run, tree, self._scribe)
 
     async def run(self) -> Ending:
@@ -104,19 +104,19 @@ class Runner:
             ending = _failed(str(failure))
         except Parked:
             await self._park()
-            raise RunParked(self._host.wake_time, self._host.mark) from None
+            raise RunParked(self.host.wake_time, self.host.mark) from None
         finally:
             await self._scribe.close()
         await self.end(ending)
         return ending
 
     async def _park(self) -> None:
-        until = self._host.wake_time
+        until = self.host.wake_time
         data = {"until": None if until is None else until.isoformat()}
 
         def work(tx: Transaction) -> tuple[None, Row]:
             tx.runs.park(self._run, until)
-            return None, Row(kind=EntryKind.WAITING, data=data, step=self._host.step)
+            return None, Row(kind=EntryKind.WAITING, data=data, step=self.host.step)
 
         await self._scribe.commit(work)
 
@@ -133,7 +133,7 @@ class Runner:
                 # Of a run that was cut off, a child may be left that its program did not come to again.
                 for child in tx.runs.below(self._run):
                     end_in(tx, child, RunState.CANCELLED, PARENT_STOPPED)
-            return None, Row(kind=EntryKind.ENDED, data=data, step=self._host.step)
+            return None, Row(kind=EntryKind.ENDED, data=data, step=self.host.step)
 
         await self._scribe.commit(work)
 
@@ -143,23 +143,17 @@ class Runner:
         return self._store.read(lambda tx: pasts.read(tx.journal(self._run.id).entries()))
 
     async def _to_the_end(self, past: Past) -> Ending:
-        world = World(
-            event=self._event(),
-            now=self._equipment.local_now(),
-            seed=self._run.seed,
-            depth=self._run.limits.depth or 0,
-        )
         # A worker takes as long to start as all that the first call of the model needs.
-        opening = asyncio.create_task(self._equipment.sandbox.open(world, Limits()))
+        opening = asyncio.create_task(self._equipment.sandbox.open(self.world(), Limits()))
         try:
             starting = self._scribe.commit(lambda tx: self._start(tx, past))
             opened = Prompt.open(self._equipment, self._store, self._agent, self._run, self._context)
             _, prompt = await asyncio.gather(starting, opened)
-            gate: Host = Replay(self._host, self._store, past) if past.steps else self._host
+            gate: Host = Replay(self.host, self._store, past) if past.steps else self.host
             program = Program(
                 self._run,
                 self._model,
-                host=self._host,
+                host=self.host,
                 gate=gate,
                 scribe=self._scribe,
                 thinking=self._thinking,
@@ -177,6 +171,15 @@ class Runner:
         data = {"model": self._model, "context": self._context, "attempt": run.attempts}
         return None, Row(kind=EntryKind.STARTED, data=data)
 
+    def world(self) -> World:
+        """What the run's program finds."""
+        return World(
+            event=self._event(),
+            now=self._equipment.local_now(),
+            seed=self._run.seed,
+            depth=self._run.limits.depth or 0,
+        )
+
     def _event(self) -> dict[str, Any]:
         event = self._run.event
         fields = {
@@ -193,7 +196,7 @@ class Runner:
 
     async def ask_model(self, call: Call, text: str, model: str | None) -> str:
         """`llm` in programs; see `Thinking.ask`."""
-        return await self._thinking.ask(text, self._below(model), step=self._host.step, call=call.number)
+        return await self._thinking.ask(text, self._below(model), step=self.host.step, call=call.number)
 
     async def spawn(
         self, call: Call, task: str, context: tuple[Any, ...], max_steps: int | None, model: str | None
@@ -209,7 +212,7 @@ class Runner:
             try:
                 return await self._spawned(call, task, context, max_steps, model)
             except ChildParked as parked:
-                with self._host.resting(call, parked.until):
+                with self.host.resting(call, parked.until):
                     if self._tree.wakes == parked.mark:
                         await self._tree.woken(parked.child, self._seconds_until(parked.until))
 
@@ -258,7 +261,7 @@ class Runner:
     def _limits_below(self, max_steps: int | None) -> RunLimits:
         own = self._run.limits
         # The step that asks is not over yet: a child of the last step still has one.
-        left = (own.steps or 1) - self._host.step + 1
+        left = (own.steps or 1) - self.host.step + 1
         return RunLimits(
             steps=min(max_steps or left, left),
             depth=(own.depth or 0) - 1,

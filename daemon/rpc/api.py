@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from rlmd.daemon.feed import Feed
+from rlmd.daemon.loop.fork import MISSING
 from rlmd.daemon.loop.mailbox import Accepted
+from rlmd.daemon.loop.rehearse import Rehearsal
 from rlmd.memory.records import Passage, Question, Run
 from rlmd.memory.search import IndexStatus, Shelf
 from rlmd.memory.store import House, Store
@@ -42,6 +44,21 @@ class Engine(Protocol):
             NotFound: no such question.
             InvalidInput: the answer is not what it asks for.
             PreconditionFailed: it is no longer open.
+        """
+        ...
+
+    async def replay(self, store: Store, run_id: int) -> Rehearsal:
+        """Do a run that is over again, without effects, and compare. Raises PreconditionFailed: it is not."""
+        ...
+
+    async def fork(
+        self, store: Store, run_id: int, at: int, answer: Any = MISSING, request_id: str = ""
+    ) -> Run:
+        """Begin a run that shares the past of another up to a call.
+
+        Raises:
+            NotFound: no such call.
+            InvalidInput: the answer does not fit.
         """
         ...
 

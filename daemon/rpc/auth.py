@@ -78,6 +78,8 @@ POLICY: dict[str, dict[str, Access]] = {
         "GetRun": Access.USER,
         "WatchRun": Access.USER,
         "CancelRun": Access.USER,
+        "ReplayRun": Access.USER,
+        "ForkRun": Access.USER,
     },
     "rlmd.v1.Admin": {
         "GetStatus": Access.USER,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from rlmd.memory import questions
 from rlmd.memory.names import check_text
 from rlmd.memory.records import Question
@@ -19,6 +16,7 @@ from .names import agent_of, question_of
 from .pages import cut, place, size_of
 from .runs import ALL_AGENTS
 from .service import Service
+from .values import given
 
 
 class Questions(Service, QuestionsServicer):
@@ -48,19 +46,10 @@ class Questions(Service, QuestionsServicer):
         store = self.store()
         store.read(lambda tx: tx.questions.get(number, agent=agent))
         check_text(request.answer, "answer", limit=questions.MAX_TEXT)
-        given = _given(request.answer)
-        return convert.question(await self.backend.engine.answer(store, number, given, by=caller().name))
+        answer = given(request.answer)
+        return convert.question(await self.backend.engine.answer(store, number, answer, by=caller().name))
 
 
 def _question(name: str) -> tuple[str | None, int]:
     agent, number = question_of(name)
     return None if agent == ALL_AGENTS else agent, number
-
-
-def _given(text: str) -> Any:
-    """What was given: JSON if it is a text, a list or an object in JSON; otherwise what a person wrote."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    return value if isinstance(value, str | dict | list) else text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
+from rlmd.daemon.loop.fork import MISSING
 from rlmd.errors import InvalidInput
 from rlmd.memory.names import MAX_NOTE, check_text
 from rlmd.memory.records import Run, RunState
@@ -18,7 +19,7 @@ from .names import agent_of, run_of
 from .pages import cut, place, size_of
 from .service import Service
 from .updates import follow, steps
-from .values import unknown
+from .values import given, unknown
 
 ALL_AGENTS = "-"
 _STATES = {number: state for state, number in convert.STATES.items()}
@@ -72,6 +73,31 @@ class Runs(Service, RunsServicer):
         if not run.state.ended:
             run = await self.backend.engine.cancel(store, run_id, reason)
         return convert.run(run)
+
+    async def ReplayRun(self, request: pb.ReplayRunRequest, context: object) -> pb.ReplayRunResponse:
+        agent, run_id = run_of(request.name)
+        store = self.store()
+        store.read(lambda tx: tx.runs.get(run_id, agent=agent))
+        found = await self.backend.engine.replay(store, run_id)
+        return pb.ReplayRunResponse(
+            equal=not found.difference,
+            difference=found.difference,
+            step_count=found.steps,
+            call_count=found.calls,
+            seconds=found.seconds,
+        )
+
+    async def ForkRun(self, request: pb.ForkRunRequest, context: object) -> pb.Run:
+        agent, run_id = run_of(request.name)
+        store = self.store()
+        store.read(lambda tx: tx.runs.get(run_id, agent=agent))
+        if request.at_call < 1:
+            raise InvalidInput(
+                f"{request.at_call} is not a call", field="at_call", remedy="Calls count from 1."
+            )
+        answer = given(request.answer) if request.HasField("answer") else MISSING
+        forked = await self.backend.engine.fork(store, run_id, request.at_call, answer, request.request_id)
+        return convert.run(forked)
 
 
 def _state(number: int) -> RunState:

@@ -137,3 +137,11 @@ def unknown(number: int, field: str, names: list[str]) -> InvalidInput:
     return InvalidInput(
         f"{number} is not one of its values", field=field, remedy=f"There are: {', '.join(names)}."
     )
+
+
+def given(text: str) -> Any:
+    """An answer as it was given: JSON if it is that, otherwise the text that a person wrote."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -106,6 +106,8 @@ def requests(of: Theirs) -> dict[str, dict[str, Any]]:
         "GetRun": {"name": run},
         "WatchRun": {"name": run},
         "CancelRun": {"name": run},
+        "ReplayRun": {"name": run},
+        "ForkRun": {"name": run, "at_call": 1},
         "CreateToken": {"parent": f"users/{of.user}"},
         "ListTokens": {"parent": f"users/{of.user}"},
         "RevokeToken": {"name": f"users/{of.user}/tokens/{of.token}"},

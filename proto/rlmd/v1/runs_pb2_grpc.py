@@ -55,6 +55,16 @@ class RunsStub(object):
                 request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.CancelRunRequest.SerializeToString,
                 response_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.Run.FromString,
                 _registered_method=True)
+        self.ReplayRun = channel.unary_unary(
+                '/rlmd.v1.Runs/ReplayRun',
+                request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.ReplayRunRequest.SerializeToString,
+                response_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.ReplayRunResponse.FromString,
+                _registered_method=True)
+        self.ForkRun = channel.unary_unary(
+                '/rlmd.v1.Runs/ForkRun',
+                request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.ForkRunRequest.SerializeToString,
+                response_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.Run.FromString,
+                _registered_method=True)
 
 
 class RunsServicer(object):
@@ -91,6 +101,21 @@ class RunsServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReplayRun(self, request, context):
+        """Does a run that is over again from its journal, in a new sandbox and without any effect, and compares.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForkRun(self, request, context):
+        """Begins a run that shares the past of another up to a call, and differs from there. What the past had done
+        stays done, once; from the fork on the new run is live.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RunsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -112,6 +137,16 @@ def add_RunsServicer_to_server(servicer, server):
             'CancelRun': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelRun,
                     request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.CancelRunRequest.FromString,
+                    response_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.Run.SerializeToString,
+            ),
+            'ReplayRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayRun,
+                    request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.ReplayRunRequest.FromString,
+                    response_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.ReplayRunResponse.SerializeToString,
+            ),
+            'ForkRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForkRun,
+                    request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.ForkRunRequest.FromString,
                     response_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.Run.SerializeToString,
             ),
     }
@@ -223,6 +258,60 @@ class Runs(object):
             target,
             '/rlmd.v1.Runs/CancelRun',
             rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.CancelRunRequest.SerializeToString,
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.Run.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rlmd.v1.Runs/ReplayRun',
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.ReplayRunRequest.SerializeToString,
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.ReplayRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForkRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rlmd.v1.Runs/ForkRun',
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.ForkRunRequest.SerializeToString,
             rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.Run.FromString,
             options,
             channel_credentials,

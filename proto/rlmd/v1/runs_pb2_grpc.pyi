@@ -45,6 +45,12 @@ class RunsStub:
     """Stops the run and its children; in the parent of a child, the call that made it raises. What was done is
     kept. No effect on a run that has ended.
     """
+    ReplayRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.ReplayRunRequest, _runs_pb2.ReplayRunResponse]
+    """Does a run that is over again from its journal, in a new sandbox and without any effect, and compares."""
+    ForkRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.ForkRunRequest, _runs_pb2.Run]
+    """Begins a run that shares the past of another up to a call, and differs from there. What the past had done
+    stays done, once; from the fork on the new run is live.
+    """
 
 @_typing.type_check_only
 class RunsAsyncStub(RunsStub):
@@ -62,6 +68,12 @@ class RunsAsyncStub(RunsStub):
     CancelRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.CancelRunRequest, _runs_pb2.Run]  # type: ignore[assignment]
     """Stops the run and its children; in the parent of a child, the call that made it raises. What was done is
     kept. No effect on a run that has ended.
+    """
+    ReplayRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.ReplayRunRequest, _runs_pb2.ReplayRunResponse]  # type: ignore[assignment]
+    """Does a run that is over again from its journal, in a new sandbox and without any effect, and compares."""
+    ForkRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.ForkRunRequest, _runs_pb2.Run]  # type: ignore[assignment]
+    """Begins a run that shares the past of another up to a call, and differs from there. What the past had done
+    stays done, once; from the fork on the new run is live.
     """
 
 class RunsServicer(metaclass=_abc_1.ABCMeta):
@@ -101,6 +113,24 @@ class RunsServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_runs_pb2.Run, _abc.Awaitable[_runs_pb2.Run]]:
         """Stops the run and its children; in the parent of a child, the call that made it raises. What was done is
         kept. No effect on a run that has ended.
+        """
+
+    @_abc_1.abstractmethod
+    def ReplayRun(
+        self,
+        request: _runs_pb2.ReplayRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_runs_pb2.ReplayRunResponse, _abc.Awaitable[_runs_pb2.ReplayRunResponse]]:
+        """Does a run that is over again from its journal, in a new sandbox and without any effect, and compares."""
+
+    @_abc_1.abstractmethod
+    def ForkRun(
+        self,
+        request: _runs_pb2.ForkRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_runs_pb2.Run, _abc.Awaitable[_runs_pb2.Run]]:
+        """Begins a run that shares the past of another up to a call, and differs from there. What the past had done
+        stays done, once; from the fork on the new run is live.
         """
 
 def add_RunsServicer_to_server(servicer: RunsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
