@@ -11,12 +11,15 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import httpx2
 import openai
 
 from rlmd.errors import ModelError
 
-LONGEST_WAIT = 30.0
-"""Seconds between two tries at most, whatever the provider asks for."""
+from .answer import mend
+
+LONGEST_WAIT = 60.0
+"""Seconds between two tries at most. Who asks for more is believed, and not tried again."""
 
 _SENTENCE_CHARS = 400
 
@@ -32,6 +35,7 @@ _REMEDIES: Mapping[int, str] = {
 _CONTEXT = "The prompt is larger than the model's window: choose a model with a larger one (RLMD_MODEL)."
 _QUOTA = "The account's quota is used up: add credit with the provider, or set another OPENAI_API_KEY."
 _UNREACHABLE = "Check OPENAI_BASE_URL and the network; `rlmd doctor` tests the connection."
+_NO_STREAM = "Check OPENAI_BASE_URL, which usually ends in /v1: what answers there is no provider of models."
 _PROVIDER_DOWN = "The provider has trouble: try again later, or set another OPENAI_BASE_URL."
 
 
@@ -71,10 +75,26 @@ def read(error: openai.OpenAIError, secret: str) -> Failure:
     )
 
 
+def broken(error: httpx2.HTTPError, secret: str) -> Failure:
+    """The connection broke while the provider was telling why it refuses; the client lets that through."""
+    reason = f"the provider's refusal broke off: {_tidy(str(error) or type(error).__name__, secret)}"
+    return Failure(reason=reason, remedy=_PROVIDER_DOWN, again=True)
+
+
+def no_stream(kind: str) -> Failure:
+    """An answer without a single event in it. `kind` is its content type."""
+    if kind.startswith("text/event-stream"):
+        return Failure(reason="the provider's answer was empty", remedy=_PROVIDER_DOWN, again=True)
+    reason = f"the provider answered with {_tidy(kind, '') or 'nothing'} in place of a stream"
+    return Failure(reason=reason, remedy=_NO_STREAM, again=False)
+
+
 def _read_status(error: openai.APIStatusError, secret: str) -> Failure:
     status, sentence = error.status_code, _sentence(error)
     spent = error.code == "insufficient_quota"
+    wait = retry_after(error.response.headers)
     again = (status in (408, 429) or status >= 500) and not spent
+    asks = f" (and asks to wait {wait:g} s)" if again and wait is not None and wait > LONGEST_WAIT else ""
     if spent:
         remedy = _QUOTA
     elif status == 400 and _about_context(error.code, sentence):
@@ -82,10 +102,10 @@ def _read_status(error: openai.APIStatusError, secret: str) -> Failure:
     else:
         remedy = _REMEDIES.get(status, _PROVIDER_DOWN if again else _REMEDIES[400])
     return Failure(
-        reason=f"the provider answered {status}: {_tidy(sentence, secret)}",
+        reason=f"the provider answered {status}: {_tidy(sentence, secret)}{asks}",
         remedy=remedy,
-        again=again,
-        wait_seconds=retry_after(error.response.headers),
+        again=again and not asks,
+        wait_seconds=wait,
         status=status,
     )
 
@@ -108,7 +128,7 @@ def _sentence(error: openai.OpenAIError) -> str:
 def _tidy(text: str, secret: str) -> str:
     if secret:
         text = text.replace(secret, "[key]")
-    text = " ".join(text.split())
+    text = " ".join(mend(text).split())
     return text if len(text) <= _SENTENCE_CHARS else text[:_SENTENCE_CHARS] + "..."
 
 
@@ -130,5 +150,5 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def pause(failure: Failure, tries: int, first: float) -> float:
     """Seconds to wait after the given number of tries: what the provider asks, else doubling with jitter."""
     if failure.wait_seconds is not None:
-        return min(failure.wait_seconds, LONGEST_WAIT)
+        return failure.wait_seconds
     return float(min(first * 2 ** (tries - 1), LONGEST_WAIT) * random.uniform(0.5, 1.0))

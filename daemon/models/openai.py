@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -124,6 +123,8 @@ class OpenAIModel:
                 stream = await self._client.chat.completions.create(**sent, timeout=timeout)
                 async with stream:
                     await _read(stream, answer, on_text)
+                if not answer.began:
+                    return failures.no_stream(stream.response.headers.get("content-type", "")), False
         except openai.OpenAIError as exc:
             failure = failures.read(exc, self._secret)
             return failure, self._dialect.learn(failure, sent)
@@ -132,16 +133,17 @@ class OpenAIModel:
             return failures.Failure(
                 reason=reason, remedy="Try again, or allow more time.", again=False
             ), False
-        except (Unreadable, json.JSONDecodeError, UnicodeDecodeError) as exc:
-            # The client lets the last two through, for a line that is neither JSON nor UTF-8.
+        except httpx2.HTTPError as exc:
+            return failures.broken(exc, self._secret), False
+        except Unreadable as exc:
             answer.began = True
-            answer.problem = f"the provider sent a malformed line ({type(exc).__name__})"
+            answer.problem = f"the provider sent a malformed line ({type(exc.__cause__ or exc).__name__})"
             answer.broken = True
         return None, False
 
     def _parameters(self, request: Request) -> dict[str, Any]:
         sent: dict[str, Any] = {
-            "model": request.model,
+            "model": mend(request.model),
             "messages": [{"role": m.role, "content": mend(m.text)} for m in request.messages],
             "stream": True,
         }
@@ -156,7 +158,15 @@ class OpenAIModel:
 
 async def _read(stream: AsyncIterator[object], answer: Answer, on_text: OnText | None) -> None:
     """Take the stream into the answer, and hand each piece on."""
-    async for chunk in stream:
+    events = aiter(stream)
+    while True:
+        try:
+            chunk = await anext(events)
+        except StopAsyncIteration:
+            return
+        except (ValueError, RecursionError) as exc:
+            # The client lets through what is wrong with a line: no JSON, no UTF-8, too deep, too long a number.
+            raise Unreadable(str(exc)) from exc
         piece = answer.take(chunk)
         if piece and on_text is not None:
             handed = on_text(piece)
