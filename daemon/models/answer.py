@@ -134,12 +134,13 @@ def _name(given: object) -> str:
 def _counted(usage: object) -> Usage | None:
     """What the provider counted; None if that cannot be, for some say null, or less than nothing."""
     details = getattr(usage, "prompt_tokens_details", None)
-    counts = [
+    given: list[object] = [
         getattr(usage, "prompt_tokens", None),
         getattr(usage, "completion_tokens", None),
         getattr(details, "cached_tokens", None) or 0,
     ]
-    if not all(type(count) is int and 0 <= count <= MAX_TOKENS for count in counts):
+    counts = [count for count in given if type(count) is int and 0 <= count <= MAX_TOKENS]
+    if len(counts) < len(given):
         return None
     return Usage(input_tokens=counts[0], output_tokens=counts[1], cached_tokens=counts[2])
 

@@ -165,7 +165,7 @@ async def _read(stream: AsyncIterator[object], answer: Answer, on_text: OnText |
         except StopAsyncIteration:
             return
         except (ValueError, RecursionError) as exc:
-            # The client lets through what is wrong with a line: no JSON, no UTF-8, too deep, too long a number.
+            # The client lets through what is wrong with a line: no JSON, no UTF-8, too deep.
             raise Unreadable(str(exc)) from exc
         piece = answer.take(chunk)
         if piece and on_text is not None:
