@@ -92,14 +92,13 @@ class Answer:
         """What came, with one line on everything that went wrong on the way."""
         finish, remark = self._judge(cut or self.broken)
         text = self.text or mend(self.refusal)
-        notes = [f"try {number}: {reason}" for number, reason in enumerate(history, 1)]
         return Reply(
             text=text,
             usage=self._usage or self._estimate(text),
             model=self.model,
             finish=finish,
             tries=tries,
-            note="; ".join([*notes, *filter(None, [remark])]),
+            note="; ".join(filter(None, [numbered(history), remark])),
         )
 
     def _judge(self, cut: bool) -> tuple[str, str]:
@@ -148,6 +147,11 @@ def _counted(usage: object) -> Usage | None:
 def estimate_tokens(text: str) -> int:
     """About how many tokens a text is: a quarter of its bytes in UTF-8, right within a factor of two."""
     return (len(text.encode("utf-8", "surrogatepass")) + 3) // 4
+
+
+def numbered(reasons: Sequence[str]) -> str:
+    """Why tries failed, in one line."""
+    return "; ".join(f"try {number}: {reason}" for number, reason in enumerate(reasons, 1))
 
 
 def mend(text: str) -> str:

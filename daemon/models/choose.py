@@ -8,6 +8,7 @@ from rlmd.errors import InvalidInput
 
 from .api import Model
 from .builtin import BuiltinModel
+from .fallback import FallbackModel
 from .openai import OpenAIModel
 
 
@@ -19,7 +20,7 @@ def choose(*, api_key: str | None, base_url: str | None) -> Model:
     """
     if api_key or base_url:
         _check(api_key or "", base_url or "")
-        return OpenAIModel(api_key=api_key or None, base_url=base_url or None)
+        return FallbackModel(OpenAIModel(api_key=api_key or None, base_url=base_url or None))
     return BuiltinModel()
 
 

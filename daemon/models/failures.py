@@ -8,7 +8,7 @@ from __future__ import annotations
 import email.utils
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import httpx2
@@ -16,7 +16,7 @@ import openai
 
 from rlmd.errors import ModelError
 
-from .answer import mend
+from .answer import mend, numbered
 
 LONGEST_WAIT = 60.0
 """Seconds between two tries at most. Who asks for more is believed, and not tried again."""
@@ -51,10 +51,36 @@ class Failure:
     wait_seconds: float | None = None
     """How long the provider asks to wait; None if it does not say."""
     status: int | None = None
+    silent: bool = False
+    """Whether nothing came in time: another try may wait as long."""
+
+    @property
+    def about_request(self) -> bool:
+        """Whether another request may well pass: too long a prompt says nothing of the model."""
+        return self.status in (400, 413, 422)
 
     def error(self, model: str, tries: int) -> ModelError:
         after = f" (after {tries} tries)" if tries > 1 else ""
         return ModelError(f"{self.reason}{after}", field=f"model {model}", remedy=self.remedy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """All tries of a call gave no answer."""
+
+    failure: Failure
+    """Of the last try."""
+    history: Sequence[str]
+    """What went wrong with those before, a sentence each."""
+
+    @property
+    def tries(self) -> int:
+        return len(self.history) + 1
+
+    @property
+    def told(self) -> str:
+        """All of it, in one line."""
+        return numbered([*self.history, self.failure.reason])
 
 
 def read(error: openai.OpenAIError, secret: str) -> Failure:
@@ -62,7 +88,8 @@ def read(error: openai.OpenAIError, secret: str) -> Failure:
     if isinstance(error, openai.APIStatusError):
         return _read_status(error, secret)
     if isinstance(error, openai.APITimeoutError):
-        return Failure(reason="the provider did not answer in time", remedy=_PROVIDER_DOWN, again=True)
+        reason = "the provider did not answer in time"
+        return Failure(reason=reason, remedy=_PROVIDER_DOWN, again=True, silent=True)
     if isinstance(error, openai.APIConnectionError):
         cause = str(error.__cause__ or "").strip() or type(error.__cause__ or error).__name__
         reason = f"no connection to the provider: {_tidy(cause, secret)}"
@@ -79,6 +106,11 @@ def broken(error: httpx2.HTTPError, secret: str) -> Failure:
     """The connection broke while the provider was telling why it refuses; the client lets that through."""
     reason = f"the provider's refusal broke off: {_tidy(str(error) or type(error).__name__, secret)}"
     return Failure(reason=reason, remedy=_PROVIDER_DOWN, again=True)
+
+
+def malformed(problem: str) -> Failure:
+    """An answer of which nothing can be read."""
+    return Failure(reason=problem, remedy=_PROVIDER_DOWN, again=False)
 
 
 def no_stream(kind: str) -> Failure:

@@ -25,6 +25,8 @@ from .api import OnText, Reply, Request
 DEFAULT_URL = "https://api.openai.com/v1"
 TRIES = 4
 """Requests for one call at most."""
+PATIENCE = 5.0
+"""Seconds to wait before another try of a model in whose place another can be asked."""
 CONNECT_SECONDS = 10.0
 MAX_WIRE_BYTES = 32 * 1024 * 1024
 """Bytes of one response that are read at most: protects the daemon's memory from a line that never ends."""
@@ -89,36 +91,49 @@ class OpenAIModel:
 
     async def complete(self, request: Request, on_text: OnText | None = None) -> Reply:
         """Answer the request; see `Model.complete`."""
+        reply = await self.attempt(request, on_text)
+        if isinstance(reply, failures.Failed):
+            raise reply.failure.error(request.model, reply.tries)
+        return reply
+
+    async def attempt(
+        self, request: Request, on_text: OnText | None = None, *, others: int = 0
+    ) -> Reply | failures.Failed:
+        """Answer the request, or say why not; see `Provider.attempt`."""
         deadline = time.monotonic() + request.timeout_seconds
         history: list[str] = []
         for tries in range(1, TRIES + 1):
             answer = Answer(request)
-            failure, learnt = await self._try(request, answer, on_text, deadline)
+            failure, learnt = await self._try(request, answer, on_text, deadline, others)
             if failure is None or answer.text:
+                if answer.broken and not answer.text and others:
+                    return failures.Failed(failure=failures.malformed(answer.problem), history=history)
                 answer.problem = answer.problem or (failure.reason if failure else "")
                 return answer.reply(tries=tries, history=history, cut=failure is not None)
             wait = 0.0 if learnt else failures.pause(failure, tries, self._first_pause)
             in_time = time.monotonic() + wait < deadline
-            if not (failure.again or learnt) or tries == TRIES or not in_time:
-                if answer.began:
+            better = others and (failure.silent or wait > PATIENCE)
+            if not (failure.again or learnt) or tries == TRIES or not in_time or better:
+                if answer.began and not others:
                     # The provider took the question, and broke off each time: a bad step, no dead provider.
                     answer.problem = failure.reason
                     return answer.reply(tries=tries, history=history, cut=True)
-                raise failure.error(request.model, tries)
-            history.append(failure.reason)
+                return failures.Failed(failure=failure, history=history)
+            history.append(f"{failure.reason} (waited {wait:.1f} s)")
             await asyncio.sleep(wait)
         raise AssertionError("the last try returns or raises")
 
     async def _try(
-        self, request: Request, answer: Answer, on_text: OnText | None, deadline: float
+        self, request: Request, answer: Answer, on_text: OnText | None, deadline: float, others: int
     ) -> tuple[failures.Failure | None, bool]:
         """One request. Gives why it failed, and whether the next try will be put in other words."""
         left = max(0.0, deadline - time.monotonic())
         sent = self._parameters(request)
         try:
             async with asyncio.timeout(left):
-                # Half of the time for a silence, so that a provider that hangs gets a second chance.
-                silence = max(request.timeout_seconds / 2, 0.001)
+                # A part of the time for a silence, so that a provider that hangs gets a second chance,
+                # or who is asked in its place.
+                silence = max(request.timeout_seconds / max(others + 1, 2), 0.001)
                 timeout = httpx2.Timeout(silence, connect=min(CONNECT_SECONDS, silence))
                 stream = await self._client.chat.completions.create(**sent, timeout=timeout)
                 async with stream:
