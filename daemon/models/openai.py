@@ -144,7 +144,7 @@ class OpenAIModel:
             failure = failures.read(exc, self._secret)
             return failure, self._dialect.learn(failure, sent)
         except TimeoutError:
-            reason = f"the provider gave no whole answer within {request.timeout_seconds:g} s"
+            reason = f"the provider gave no whole answer within {request.timeout_seconds:.3g} s"
             return failures.Failure(
                 reason=reason, remedy="Try again, or allow more time.", again=False
             ), False
