@@ -185,6 +185,7 @@ def test_a_program_that_would_harm_is_one_bad_step(
         began = time.monotonic()
         assert beside.chat("Are you there?").text == "here"
         slowest = max(slowest, time.monotonic() - began)
+        time.sleep(0.1)
     found = whole(agent, run.id)
     assert found.state is RunState.DONE, found.reason
     observation = found.steps[0].observation
