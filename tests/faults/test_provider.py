@@ -288,14 +288,15 @@ def test_the_next_model_answers_the_same_step(pair: DaemonProcess, model_server:
     assert step["note"].endswith("second answered")
 
 
-def test_all_models_fail(pair: DaemonProcess, model_server: ModelServer) -> None:
-    model_server.always(Status(404, "first is gone"), model="first")
-    model_server.always(Status(403, "second is closed"), model="second")
-    with rlmd.connect(data=pair.data) as client:
+def test_all_models_fail(house: DaemonProcess, mind: ModelServer) -> None:
+    mind.always(Status(404, "first is gone"), model="one-of-two")
+    mind.always(Status(403, "second is closed"), model="two-of-two")
+    with rlmd.connect(data=house.data) as client:
+        agent = client.create_agent("two", model="one-of-two, two-of-two")
         with pytest.raises(rlmd.ModelError, match=r"first is gone.*second is closed"):
-            client.agent().chat("Hello")
-        model_server.always("Both are well.", model="first")
-        assert client.agent().chat("And now?").text == "Both are well."
+            agent.chat("Hello")
+        mind.always("Both are well.", model="one-of-two")
+        assert agent.chat("And now?").text == "Both are well."
 
 
 def test_sub_calls_and_agents_have_several_models_too(house: DaemonProcess, mind: ModelServer) -> None:
