@@ -57,7 +57,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event) -> None:
         clock = SystemClock()
         house = stack.enter_context(House.open(settings.database, clock))
         _first_user(house, settings)
-        embedder = _embedder(settings)
+        embedder = _embedder(settings, stack)
         index = Index(settings.index, house.database, embedder, Texts())
         index.start()
         stack.callback(index.close)
@@ -133,12 +133,14 @@ def _first_user(house: House, settings: Settings) -> None:
         scratch.replace(settings.token_file)
 
 
-def _embedder(settings: Settings) -> Embedder:
+def _embedder(settings: Settings, stack: AsyncExitStack) -> Embedder:
     kind, _, name = settings.embedder.partition(":")
     if kind == "lexical":
         return LexicalEmbedder()
     url = settings.openai_base_url or "https://api.openai.com/v1"
-    return OpenAIEmbedder(url=url, model=name, key=settings.openai_api_key)
+    embedder = OpenAIEmbedder(url=url, model=name, key=settings.openai_api_key)
+    stack.callback(embedder.close)
+    return embedder
 
 
 def main(settings: Settings) -> int:

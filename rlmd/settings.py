@@ -23,6 +23,9 @@ from .errors import InvalidInput
 MAX_SOCKET_PATH = 107
 """Bytes of a Unix socket's path on Linux, without the zero at its end."""
 
+MAX_MODELS = 5
+"""Names in `model` or `sub_model`: each that is asked may cost several tries."""
+
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -61,10 +64,12 @@ class Settings:
     """Address of an OpenAI-compatible provider, such as `http://127.0.0.1:8000/v1`. Empty means OpenAI's."""
 
     model: str = _text("", "RLMD_MODEL")
-    """The provider's name of the model that writes steps. Empty means the daemon's choice."""
+    """The provider's name of the model that writes steps. Empty means the daemon's choice.
+
+    Several, as `first, second` (in the file also as a list): where one gives no answer, the next is asked."""
 
     sub_model: str = _text("", "RLMD_SUB_MODEL")
-    """The model of `llm` and `rlm` calls. Empty means `model`."""
+    """The model of `llm` and `rlm` calls, or several as in `model`. Empty means `model`."""
 
     embedder: str = _text("lexical", "RLMD_EMBEDDER")
     """What makes vectors for search: `lexical` (built in) or `openai:MODEL` (asks the provider)."""
@@ -229,12 +234,26 @@ def _checked(name: str, raw: Any, source: str) -> Any:
     try:
         if "low" in _FIELDS[name].metadata:
             return _check_number(_FIELDS[name], raw)
+        if name in ("model", "sub_model") and isinstance(raw, list):
+            raw = _joined(raw)
         if not isinstance(raw, str | Path) or not str(raw).isprintable():
             raise ValueError("a text of printable characters")
         return _check_text(name, str(raw).strip())
     except ValueError as exc:
         shown = "this value" if name == "openai_api_key" else repr(raw)
         raise InvalidInput(f"{shown} ({source}) is not allowed.", field=name, remedy=f"Give {exc}.") from None
+
+
+def names_of(models: str) -> tuple[str, ...]:
+    """The models that a text such as `first, second` names, in order, each once."""
+    names = (" ".join(name.split()) for name in models.split(","))
+    return tuple(dict.fromkeys(filter(None, names)))
+
+
+def _joined(names: list[Any]) -> str:
+    if not all(isinstance(name, str) and names_of(name) == (name,) for name in names):
+        raise ValueError("the names of models, each a text without a comma")
+    return ", ".join(names)
 
 
 def _check_number(item: dataclasses.Field[Any], raw: Any) -> int | float:
@@ -254,6 +273,8 @@ def _check_text(name: str, text: str) -> Path | str | None:
             if not text:
                 raise ValueError("the path of a folder")
             return Path(os.path.abspath(os.path.expanduser(text)))
+        case "model" | "sub_model" if len(names_of(text)) > MAX_MODELS or (text and not names_of(text)):
+            raise ValueError(f"the name of a model, or up to {MAX_MODELS} with commas between them")
         case "listen":
             return _check_listen(text)
         case "openai_base_url" if text and not text.startswith(("http://", "https://")):

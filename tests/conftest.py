@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +14,16 @@ from tests.daemon_process import DaemonProcess, model_env
 from tests.model_server import ModelServer
 
 StartDaemon = Callable[..., DaemonProcess]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _all_is_closed() -> Iterator[None]:
+    """Fails the module that leaves a connection open, and not whichever module runs when it is collected."""
+    yield
+    found = [each for each in gc.get_objects() if type(each) is socket.socket and each.fileno() >= 0]
+    left = [each for each in found if each.family in (socket.AF_INET, socket.AF_INET6)]
+    assert not left, f"never closed: {left}"
+    gc.collect()  # What warns when it is collected does so here; the suite takes warnings for errors.
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ Leaving the block stops it, and fails if it, or a worker of its sandbox, is stil
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -41,7 +42,9 @@ def model_env(server: ModelServer) -> dict[str, str]:
 class DaemonProcess:
     """One daemon and its data directory. `start` it, or use it as a context manager."""
 
-    def __init__(self, data: Path, *, env: Mapping[str, str] = {}, config: Mapping[str, int] = {}) -> None:
+    def __init__(
+        self, data: Path, *, env: Mapping[str, str] = {}, config: Mapping[str, int | str | list[str]] = {}
+    ) -> None:
         self.data = data
         self.env = {
             "HOME": str(data.parent),
@@ -73,7 +76,7 @@ class DaemonProcess:
         assert self._process is None, "the daemon is running"
         self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._config:
-            lines = [f"{name} = {value}\n" for name, value in self._config.items()]
+            lines = [f"{name} = {json.dumps(value)}\n" for name, value in self._config.items()]
             (self.data / "config.toml").write_text("".join(lines))
         command = [sys.executable, "-m", "rlmd.daemon", "--data", str(self.data)]
         with self.log_file.open("ab") as log:

@@ -114,7 +114,25 @@ class Reset:
     """The connection is reset before any answer."""
 
 
-Item = str | Text | NoUsage | Slow | Status | Null | Empty | Refusal | CutStream | Malformed | Huge | Reset
+@dataclass(frozen=True)
+class Raw:
+    """Whatever a test wants to send, as it stands: a page of a proxy, a body that breaks off."""
+
+    body: bytes
+    code: int = 200
+    kind: str = "text/event-stream"
+    missing: int = 0
+    """So many bytes that the header promises do not come."""
+
+    @classmethod
+    def events(cls, *events: str) -> Self:
+        """A stream of these data, each as it stands."""
+        return cls("".join(f"data: {event}\n\n" for event in (*events, "[DONE]")).encode())
+
+
+Item = (
+    str | Text | NoUsage | Slow | Status | Null | Empty | Refusal | CutStream | Malformed | Huge | Reset | Raw
+)
 Scripted = Item | Callable[[dict[str, Any]], Item]
 
 
@@ -306,6 +324,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send_status(item)
             case Reset():
                 self._reset()
+            case Raw():
+                self._send(item.code, item.body, {"Content-Type": item.kind}, missing=item.missing)
+                self.close_connection |= item.missing > 0
             case Slow():
                 if self._still_there_after(item.seconds):
                     self._answer(exchange, Text(item.text))
@@ -420,13 +441,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._send_json(status.code, {"error": error}, headers)
 
     def _send_json(self, code: int, data: object, headers: Mapping[str, str] = {}) -> None:
-        raw = json.dumps(data).encode()
+        self._send(code, json.dumps(data).encode(), {"Content-Type": "application/json", **headers})
+
+    def _send(self, code: int, raw: bytes, headers: Mapping[str, str], *, missing: int = 0) -> None:
         self.send_response(code)
-        for name, value in {
-            "Content-Type": "application/json",
-            "Content-Length": str(len(raw)),
-            **headers,
-        }.items():
+        for name, value in {"Content-Length": str(len(raw) + missing), **headers}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(raw)

@@ -15,7 +15,7 @@ import click
 from rlmd.clients import local
 from rlmd.clients.address import read_token
 from rlmd.errors import RlmdError
-from rlmd.settings import Settings
+from rlmd.settings import Settings, names_of
 
 from . import out
 from .base import App, Command, pass_app
@@ -176,8 +176,9 @@ def _provider(settings: Settings, check: str, model: str) -> Finding:
             known = [found.id for found in provider.models.list()]
     except OpenAIError as exc:
         return Finding(check=check, ok=False, detail=f"{place}: {exc}", remedy=remedy)
-    if model and model not in known:
-        detail = f"{place} does not list {model}"
+    missing = [name for name in names_of(model) if name not in known]
+    if missing:
+        detail = f"{place} does not list {', '.join(missing)}"
         return Finding(check=check, ok=False, detail=detail, remedy=f"Choose of: {', '.join(known[:20])}")
     return Finding(check=check, ok=True, detail=f"{model or 'any'} at {place}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from rlmd.clients.records import RunInfo, RunState
+from rlmd.clients.records import RunInfo, RunState, Step
 from rlmd.clients.sync import Client, Run
 from rlmd.clients.updates import Ended
 
@@ -77,12 +77,21 @@ def show(app: App, id: str, agent: str) -> None:
 
     for step in found.steps:
         out.say()
-        out.say(f"step {step.number}")
+        out.say(f"step {step.number} ({_written(step)})")
+        if step.note:
+            out.say("\n".join(f"  ! {note}" for note in step.note.split("; ")))
         out.say(step.code or step.reply)
         for call in step.calls:
             out.say(f"  {describe(call)}")
         if step.observation.strip():
             out.say("\n".join(f"  │ {line}" for line in step.observation.strip().splitlines()))
+
+
+def _written(step: Step) -> str:
+    """By which model, and for how much."""
+    about = "about " if step.usage.estimated else ""
+    tokens = f"{about}{step.usage.input_tokens}+{step.usage.output_tokens} tokens"
+    return f"{step.model}, {tokens}" if step.model else tokens
 
 
 def _head(found: RunInfo) -> dict[str, object]:

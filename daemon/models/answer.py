@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletionChunk
 
 from .api import Reply, Request, Usage
 
 MAX_BYTES = 2 * 1024 * 1024
 """Bytes of UTF-8 of an answer; what is beyond is not read."""
+MAX_NAME = 200
+"""Characters of a model's name, or of a reason to finish, as a provider gives it."""
+MAX_TOKENS = 1_000_000_000
+"""Of one call; a count beyond it is no count."""
 
 _FINISHES = {"length": "length", "content_filter": "refusal"}
 
@@ -54,20 +57,20 @@ class Answer:
             if not isinstance(chunk, ChatCompletionChunk):
                 raise TypeError(f"{type(chunk).__name__} in place of a chunk")
             piece = self._take(chunk)
-        except (AttributeError, TypeError) as exc:
+        except (AttributeError, LookupError, TypeError) as exc:
             raise Unreadable(str(exc)) from exc
         self.began = True
         return piece
 
     def _take(self, chunk: ChatCompletionChunk) -> str:
-        self.model = chunk.model or self.model
+        self.model = _name(chunk.model) or self.model
         if chunk.usage:
-            self._count(chunk.usage)
+            self._usage = _counted(chunk.usage)
         if not chunk.choices:
             return ""
         choice = chunk.choices[0]
-        self.finish = choice.finish_reason or self.finish
-        self.refusal += choice.delta.refusal or ""
+        self.finish = _name(choice.finish_reason) or self.finish
+        self.refusal = (self.refusal + (choice.delta.refusal or ""))[:MAX_BYTES]
         return self._add(choice.delta.content or "")
 
     def _add(self, piece: str) -> str:
@@ -85,26 +88,17 @@ class Answer:
             self._pieces.append(piece)
         return piece
 
-    def _count(self, usage: CompletionUsage) -> None:
-        details = usage.prompt_tokens_details
-        self._usage = Usage(
-            input_tokens=usage.prompt_tokens or 0,
-            output_tokens=usage.completion_tokens or 0,
-            cached_tokens=(details.cached_tokens or 0) if details else 0,
-        )
-
     def reply(self, *, tries: int, history: Sequence[str], cut: bool) -> Reply:
         """What came, with one line on everything that went wrong on the way."""
         finish, remark = self._judge(cut or self.broken)
         text = self.text or mend(self.refusal)
-        notes = [f"try {number}: {reason}" for number, reason in enumerate(history, 1)]
         return Reply(
             text=text,
             usage=self._usage or self._estimate(text),
             model=self.model,
             finish=finish,
             tries=tries,
-            note="; ".join([*notes, *filter(None, [remark])]),
+            note="; ".join(filter(None, [numbered(history), remark])),
         )
 
     def _judge(self, cut: bool) -> tuple[str, str]:
@@ -131,9 +125,33 @@ class Answer:
         )
 
 
+def _name(given: object) -> str:
+    """A name as the provider gives it: of bounded length, in whole characters; empty if it is none."""
+    return mend(given[:MAX_NAME]) if isinstance(given, str) else ""
+
+
+def _counted(usage: object) -> Usage | None:
+    """What the provider counted; None if that cannot be, for some say null, or less than nothing."""
+    details = getattr(usage, "prompt_tokens_details", None)
+    given: list[object] = [
+        getattr(usage, "prompt_tokens", None),
+        getattr(usage, "completion_tokens", None),
+        getattr(details, "cached_tokens", None) or 0,
+    ]
+    counts = [count for count in given if type(count) is int and 0 <= count <= MAX_TOKENS]
+    if len(counts) < len(given):
+        return None
+    return Usage(input_tokens=counts[0], output_tokens=counts[1], cached_tokens=counts[2])
+
+
 def estimate_tokens(text: str) -> int:
     """About how many tokens a text is: a quarter of its bytes in UTF-8, right within a factor of two."""
     return (len(text.encode("utf-8", "surrogatepass")) + 3) // 4
+
+
+def numbered(reasons: Sequence[str]) -> str:
+    """Why tries failed, in one line."""
+    return "; ".join(f"try {number}: {reason}" for number, reason in enumerate(reasons, 1))
 
 
 def mend(text: str) -> str:

@@ -8,15 +8,18 @@ from __future__ import annotations
 import email.utils
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import httpx2
 import openai
 
 from rlmd.errors import ModelError
 
-LONGEST_WAIT = 30.0
-"""Seconds between two tries at most, whatever the provider asks for."""
+from .answer import mend, numbered
+
+LONGEST_WAIT = 60.0
+"""Seconds between two tries at most. Who asks for more is believed, and not tried again."""
 
 _SENTENCE_CHARS = 400
 
@@ -32,6 +35,7 @@ _REMEDIES: Mapping[int, str] = {
 _CONTEXT = "The prompt is larger than the model's window: choose a model with a larger one (RLMD_MODEL)."
 _QUOTA = "The account's quota is used up: add credit with the provider, or set another OPENAI_API_KEY."
 _UNREACHABLE = "Check OPENAI_BASE_URL and the network; `rlmd doctor` tests the connection."
+_NO_STREAM = "Check OPENAI_BASE_URL, which usually ends in /v1: what answers there is no provider of models."
 _PROVIDER_DOWN = "The provider has trouble: try again later, or set another OPENAI_BASE_URL."
 
 
@@ -47,10 +51,36 @@ class Failure:
     wait_seconds: float | None = None
     """How long the provider asks to wait; None if it does not say."""
     status: int | None = None
+    silent: bool = False
+    """Whether nothing came in time: another try may wait as long."""
+
+    @property
+    def about_request(self) -> bool:
+        """Whether another request may well pass: too long a prompt says nothing of the model."""
+        return self.status in (400, 413, 422)
 
     def error(self, model: str, tries: int) -> ModelError:
         after = f" (after {tries} tries)" if tries > 1 else ""
         return ModelError(f"{self.reason}{after}", field=f"model {model}", remedy=self.remedy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """All tries of a call gave no answer."""
+
+    failure: Failure
+    """Of the last try."""
+    history: Sequence[str]
+    """What went wrong with those before, a sentence each."""
+
+    @property
+    def tries(self) -> int:
+        return len(self.history) + 1
+
+    @property
+    def told(self) -> str:
+        """All of it, in one line."""
+        return numbered([*self.history, self.failure.reason])
 
 
 def read(error: openai.OpenAIError, secret: str) -> Failure:
@@ -58,7 +88,8 @@ def read(error: openai.OpenAIError, secret: str) -> Failure:
     if isinstance(error, openai.APIStatusError):
         return _read_status(error, secret)
     if isinstance(error, openai.APITimeoutError):
-        return Failure(reason="the provider did not answer in time", remedy=_PROVIDER_DOWN, again=True)
+        reason = "the provider did not answer in time"
+        return Failure(reason=reason, remedy=_PROVIDER_DOWN, again=True, silent=True)
     if isinstance(error, openai.APIConnectionError):
         cause = str(error.__cause__ or "").strip() or type(error.__cause__ or error).__name__
         reason = f"no connection to the provider: {_tidy(cause, secret)}"
@@ -71,10 +102,31 @@ def read(error: openai.OpenAIError, secret: str) -> Failure:
     )
 
 
+def broken(error: httpx2.HTTPError, secret: str) -> Failure:
+    """The connection broke while the provider was telling why it refuses; the client lets that through."""
+    reason = f"the provider's refusal broke off: {_tidy(str(error) or type(error).__name__, secret)}"
+    return Failure(reason=reason, remedy=_PROVIDER_DOWN, again=True)
+
+
+def malformed(problem: str) -> Failure:
+    """An answer of which nothing can be read."""
+    return Failure(reason=problem, remedy=_PROVIDER_DOWN, again=False)
+
+
+def no_stream(kind: str) -> Failure:
+    """An answer without a single event in it. `kind` is its content type."""
+    if kind.startswith("text/event-stream"):
+        return Failure(reason="the provider's answer was empty", remedy=_PROVIDER_DOWN, again=True)
+    reason = f"the provider answered with {_tidy(kind, '') or 'nothing'} in place of a stream"
+    return Failure(reason=reason, remedy=_NO_STREAM, again=False)
+
+
 def _read_status(error: openai.APIStatusError, secret: str) -> Failure:
     status, sentence = error.status_code, _sentence(error)
     spent = error.code == "insufficient_quota"
+    wait = retry_after(error.response.headers)
     again = (status in (408, 429) or status >= 500) and not spent
+    asks = f" (and asks to wait {wait:g} s)" if again and wait is not None and wait > LONGEST_WAIT else ""
     if spent:
         remedy = _QUOTA
     elif status == 400 and _about_context(error.code, sentence):
@@ -82,10 +134,10 @@ def _read_status(error: openai.APIStatusError, secret: str) -> Failure:
     else:
         remedy = _REMEDIES.get(status, _PROVIDER_DOWN if again else _REMEDIES[400])
     return Failure(
-        reason=f"the provider answered {status}: {_tidy(sentence, secret)}",
+        reason=f"the provider answered {status}: {_tidy(sentence, secret)}{asks}",
         remedy=remedy,
-        again=again,
-        wait_seconds=retry_after(error.response.headers),
+        again=again and not asks,
+        wait_seconds=wait,
         status=status,
     )
 
@@ -108,7 +160,7 @@ def _sentence(error: openai.OpenAIError) -> str:
 def _tidy(text: str, secret: str) -> str:
     if secret:
         text = text.replace(secret, "[key]")
-    text = " ".join(text.split())
+    text = " ".join(mend(text).split())
     return text if len(text) <= _SENTENCE_CHARS else text[:_SENTENCE_CHARS] + "..."
 
 
@@ -130,5 +182,5 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def pause(failure: Failure, tries: int, first: float) -> float:
     """Seconds to wait after the given number of tries: what the provider asks, else doubling with jitter."""
     if failure.wait_seconds is not None:
-        return min(failure.wait_seconds, LONGEST_WAIT)
+        return failure.wait_seconds
     return float(min(first * 2 ** (tries - 1), LONGEST_WAIT) * random.uniform(0.5, 1.0))

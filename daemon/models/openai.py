@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -26,6 +25,8 @@ from .api import OnText, Reply, Request
 DEFAULT_URL = "https://api.openai.com/v1"
 TRIES = 4
 """Requests for one call at most."""
+PATIENCE = 5.0
+"""Seconds to wait before another try of a model in whose place another can be asked."""
 CONNECT_SECONDS = 10.0
 MAX_WIRE_BYTES = 32 * 1024 * 1024
 """Bytes of one response that are read at most: protects the daemon's memory from a line that never ends."""
@@ -90,58 +91,74 @@ class OpenAIModel:
 
     async def complete(self, request: Request, on_text: OnText | None = None) -> Reply:
         """Answer the request; see `Model.complete`."""
+        reply = await self.attempt(request, on_text)
+        if isinstance(reply, failures.Failed):
+            raise reply.failure.error(request.model, reply.tries)
+        return reply
+
+    async def attempt(
+        self, request: Request, on_text: OnText | None = None, *, others: int = 0
+    ) -> Reply | failures.Failed:
+        """Answer the request, or say why not; see `Provider.attempt`."""
         deadline = time.monotonic() + request.timeout_seconds
         history: list[str] = []
         for tries in range(1, TRIES + 1):
             answer = Answer(request)
-            failure, learnt = await self._try(request, answer, on_text, deadline)
+            failure, learnt = await self._try(request, answer, on_text, deadline, others)
             if failure is None or answer.text:
+                if answer.broken and not answer.text and others:
+                    return failures.Failed(failure=failures.malformed(answer.problem), history=history)
                 answer.problem = answer.problem or (failure.reason if failure else "")
                 return answer.reply(tries=tries, history=history, cut=failure is not None)
             wait = 0.0 if learnt else failures.pause(failure, tries, self._first_pause)
             in_time = time.monotonic() + wait < deadline
-            if not (failure.again or learnt) or tries == TRIES or not in_time:
-                if answer.began:
+            better = others and (failure.silent or wait > PATIENCE)
+            if not (failure.again or learnt) or tries == TRIES or not in_time or better:
+                if answer.began and not others:
                     # The provider took the question, and broke off each time: a bad step, no dead provider.
                     answer.problem = failure.reason
                     return answer.reply(tries=tries, history=history, cut=True)
-                raise failure.error(request.model, tries)
-            history.append(failure.reason)
+                return failures.Failed(failure=failure, history=history)
+            history.append(f"{failure.reason} (waited {wait:.1f} s)")
             await asyncio.sleep(wait)
         raise AssertionError("the last try returns or raises")
 
     async def _try(
-        self, request: Request, answer: Answer, on_text: OnText | None, deadline: float
+        self, request: Request, answer: Answer, on_text: OnText | None, deadline: float, others: int
     ) -> tuple[failures.Failure | None, bool]:
         """One request. Gives why it failed, and whether the next try will be put in other words."""
         left = max(0.0, deadline - time.monotonic())
         sent = self._parameters(request)
         try:
             async with asyncio.timeout(left):
-                # Half of the time for a silence, so that a provider that hangs gets a second chance.
-                silence = max(request.timeout_seconds / 2, 0.001)
+                # A part of the time for a silence, so that a provider that hangs gets a second chance,
+                # or who is asked in its place.
+                silence = max(request.timeout_seconds / max(others + 1, 2), 0.001)
                 timeout = httpx2.Timeout(silence, connect=min(CONNECT_SECONDS, silence))
                 stream = await self._client.chat.completions.create(**sent, timeout=timeout)
                 async with stream:
                     await _read(stream, answer, on_text)
+                if not answer.began:
+                    return failures.no_stream(stream.response.headers.get("content-type", "")), False
         except openai.OpenAIError as exc:
             failure = failures.read(exc, self._secret)
             return failure, self._dialect.learn(failure, sent)
         except TimeoutError:
-            reason = f"the provider gave no whole answer within {request.timeout_seconds:g} s"
+            reason = f"the provider gave no whole answer within {request.timeout_seconds:.3g} s"
             return failures.Failure(
                 reason=reason, remedy="Try again, or allow more time.", again=False
             ), False
-        except (Unreadable, json.JSONDecodeError, UnicodeDecodeError) as exc:
-            # The client lets the last two through, for a line that is neither JSON nor UTF-8.
+        except httpx2.HTTPError as exc:
+            return failures.broken(exc, self._secret), False
+        except Unreadable as exc:
             answer.began = True
-            answer.problem = f"the provider sent a malformed line ({type(exc).__name__})"
+            answer.problem = f"the provider sent a malformed line ({type(exc.__cause__ or exc).__name__})"
             answer.broken = True
         return None, False
 
     def _parameters(self, request: Request) -> dict[str, Any]:
         sent: dict[str, Any] = {
-            "model": request.model,
+            "model": mend(request.model),
             "messages": [{"role": m.role, "content": mend(m.text)} for m in request.messages],
             "stream": True,
         }
@@ -156,7 +173,15 @@ class OpenAIModel:
 
 async def _read(stream: AsyncIterator[object], answer: Answer, on_text: OnText | None) -> None:
     """Take the stream into the answer, and hand each piece on."""
-    async for chunk in stream:
+    events = aiter(stream)
+    while True:
+        try:
+            chunk = await anext(events)
+        except StopAsyncIteration:
+            return
+        except (ValueError, RecursionError) as exc:
+            # The client lets through what is wrong with a line: no JSON, no UTF-8, too deep.
+            raise Unreadable(str(exc)) from exc
         piece = answer.take(chunk)
         if piece and on_text is not None:
             handed = on_text(piece)

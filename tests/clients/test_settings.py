@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rlmd.errors import InvalidInput
-from rlmd.settings import MAX_SOCKET_PATH, Settings
+from rlmd.settings import MAX_SOCKET_PATH, Settings, names_of
 
 
 def load(data: Path, flags: dict[str, Any] | None = None, **env: str) -> Any:
@@ -23,6 +23,14 @@ def test_later_sources_win_and_are_named(tmp_path: Path) -> None:
     assert sources["sub_model"] == "environment variable RLMD_SUB_MODEL"
     assert sources["listen"] == "flag"
     assert sources["max_steps"] == "default"
+
+
+def test_several_models_are_a_text_or_a_list(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('model = ["first", "org/second:free"]\n')
+    settings = load(tmp_path, RLMD_SUB_MODEL="a,b , a").settings
+    assert names_of(settings.model) == ("first", "org/second:free")
+    assert names_of(settings.sub_model) == ("a", "b")
+    assert names_of("") == ()
 
 
 def test_default_folder_follows_xdg() -> None:
@@ -52,6 +60,10 @@ def test_the_machine_has_a_zone() -> None:
         ("openai_base_url", "ftp://x"),
         ("model", "a\nb"),
         ("model", 3),
+        ("model", ", ,"),
+        ("model", "a, b, c, d, e, f"),
+        ("sub_model", ["a", 3]),
+        ("sub_model", ["a, b"]),
         ("log_level", "loud"),
         ("max_steps", 0),
         ("max_steps", "1e3"),

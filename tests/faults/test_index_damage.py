@@ -57,8 +57,7 @@ def test_a_damaged_index_is_made_anew_while_the_daemon_serves(start_daemon: Star
     daemon = start_daemon()
     with rlmd.connect(data=daemon.data) as client:
         memory = client.agent().memory
-        for number in range(60):
-            memory.set(f"people/{number}", f"Friend number {number} lives in {TOWNS[number % 5]}.")
+        memory.set_all({f"people/{n}": f"Friend number {n} lives in {TOWNS[n % 5]}." for n in range(60)})
         until_ready(client)
         before = searched(memory)
     damages: tuple[Callable[[Path], None], ...] = (remove, truncate, empty_newest_manifest, flip_bits)

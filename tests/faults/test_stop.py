@@ -17,7 +17,6 @@ from typing import Any
 
 import grpc
 import psutil
-import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 import rlmd
@@ -80,20 +79,21 @@ def test_a_run_that_waits_for_its_model_goes_on_after_the_restart(
         took = time.monotonic() - began
         at, status = told.get(timeout=5)
         assert (status, at - began < 1) == (NOT_SERVING, True)
-        assert took < 3, "it lost nothing by being stopped"
+        assert took < 5, "it lost nothing by being stopped"
         daemon.start()
         assert run.wait().state is RunState.DONE
         assert client.agent().log.recent(1)[-1].text == "Here I am again."
 
 
 def test_a_second_signal_cuts_the_grace_short(start_daemon: StartDaemon, model_server: ModelServer) -> None:
-    model_server.script(["```python\nmemory.set('kept', 1)\n```", Slow(60, "too late")]).always(BUSY)
+    model_server.script(["```python\nmemory.set('kept', 1)\n```", Slow(60, "too late"), "Here I am again."])
+    model_server.always(BUSY, model="busy")
     daemon = start_daemon(model_server)
     with rlmd.connect(data=daemon.data) as client:
         agent = client.agent()
         waiting = agent.send("Wait.")
         model_server.wait_for(2)
-        agent.send("Compute.", channel="other")
+        computing = client.create_agent("busy", model="busy").send("Compute.")
         model_server.wait_for(3)
         process = psutil.Process(daemon.pid)
         workers = process.children(recursive=True)
@@ -103,25 +103,27 @@ def test_a_second_signal_cuts_the_grace_short(start_daemon: StartDaemon, model_s
         assert process.is_running(), "there was no grace"
         began = time.monotonic()
         daemon.stop()
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 5
         _, alive = psutil.wait_procs(workers, timeout=2)
         assert not alive
         daemon.start()
-        assert "memory.set kept" in waiting.wait().reason
-        assert agent.memory.get("kept") == 1
-        for active in agent.runs(states=[RunState.QUEUED, RunState.RUNNING]):
-            agent.run(active.id).cancel("the test ends")
+        # Both go on where they were, with their effects had once.
+        assert waiting.wait().state is RunState.DONE
+        assert agent.log.recent(1)[-1].text == "Here I am again."
+        assert int(agent.memory.version("kept") or 0) == 1
+        assert computing.cancel("the test ends").state is RunState.CANCELLED
 
 
-@pytest.mark.parametrize("delay", [0.4, 0.8, 1.2, 1.6])
-def test_ctrl_c_during_the_start(tmp_path: Path, delay: float) -> None:
-    with started(tmp_path / "data") as process:
-        time.sleep(delay)
-        process.send_signal(signal.SIGINT)
-        assert ended(process, 20) < 5
-        assert process.stderr
-        assert "Traceback" not in process.stderr.read().decode()
-        assert process.returncode in (0, -signal.SIGINT)
+def test_ctrl_c_during_the_start(tmp_path: Path) -> None:
+    # At whichever point of its start: the next one finds nothing in its way.
+    for delay in (0.4, 0.8, 1.2, 1.6):
+        with started(tmp_path / "data") as process:
+            time.sleep(delay)
+            process.send_signal(signal.SIGINT)
+            assert ended(process, 20) < 5
+            assert process.stderr
+            assert "Traceback" not in process.stderr.read().decode()
+            assert process.returncode in (0, -signal.SIGINT)
     with DaemonProcess(tmp_path / "data") as daemon, rlmd.connect(data=daemon.data) as client:
         assert client.agent().chat("Hello").text
 

@@ -10,6 +10,7 @@ from tests.model_server import Null, Status
 
 from .runner import (
     Case,
+    Check,
     Outcome,
     done,
     ended_well,
@@ -21,6 +22,7 @@ from .runner import (
     says,
     shows,
     steps,
+    within,
 )
 
 
@@ -32,6 +34,16 @@ def no_secret(outcome: Outcome) -> None:
     seen = [repr(outcome.run), repr(outcome.updates), repr(outcome.agent.log.recent(100))]
     seen += [request.prompt for request in outcome.requests]
     assert SECRET not in "\n".join(seen)
+
+
+def prompts_under(characters: int) -> Check:
+    """No call of the model was shown more."""
+
+    def check(outcome: Outcome) -> None:
+        sizes = [len(request.prompt) for request in outcome.requests]
+        assert max(sizes) < characters, sizes
+
+    return check
 
 
 TEXTS: tuple[Case, ...] = (
@@ -100,6 +112,31 @@ TEXTS: tuple[Case, ...] = (
         name="the value of a last expression is shown",
         script=[py("x = {'a': [1]}\nx"), py("None"), py("x['a'].append(2)\nx['a'], 'b'"), py("done()")],
         expect=[done(), shows(1, "=> {'a': [1]}"), hides(2, "=>"), shows(3, "=> ([1, 2], 'b')")],
+    ),
+    # 26: what would never end, or take everything.
+    Case(
+        rule=26,
+        name="an endless loop ends with the run's time",
+        script=[py("memory.set('kept', 1)\nwhile True: pass")],
+        limits=Limits(seconds=2),
+        expect=[failed("limit", "seconds"), within(8), remembers(kept=1)],
+    ),
+    Case(
+        rule=26,
+        name="a memory bomb is one bad step",
+        script=[py("a = 1\nx = []\nwhile True: x.append('a' * 100_000)"), py("done(a)"), py("done('on')")],
+        expect=[
+            done("on"),
+            shows(1, "error", "memory_bytes", "268435456", "names from before are gone"),
+            shows(2, "error", "`a`"),
+            within(20),
+        ],
+    ),
+    Case(
+        rule=26,
+        name="a flood of prints is bounded",
+        script=[py("for n in range(20_000): print('x' * 1_000)\nprint('the end')"), py("done('on')")],
+        expect=[done("on"), shows(1, "characters cut", "the end"), prompts_under(80_000), within(20)],
     ),
     # 27: text of all kinds.
     *(

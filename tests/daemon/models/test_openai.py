@@ -10,8 +10,10 @@ import pytest
 
 from rlmd.daemon.models.answer import MAX_BYTES
 from rlmd.daemon.models.api import Message, Request, Usage
+from rlmd.daemon.models.choose import choose
+from rlmd.daemon.models.failures import LONGEST_WAIT
 from rlmd.daemon.models.openai import OpenAIModel
-from rlmd.errors import ModelError
+from rlmd.errors import InvalidInput, ModelError
 from tests.model_server import (
     CutStream,
     Empty,
@@ -21,6 +23,7 @@ from tests.model_server import (
     ModelServer,
     NoUsage,
     Null,
+    Raw,
     Refusal,
     Reset,
     Slow,
@@ -215,6 +218,119 @@ async def test_the_limit_on_output_is_sent_as_the_provider_calls_it(
     await model.complete(ask(limit=50))
     assert [request.body.get("max_tokens") for request in model_server.requests] == [50, 50, None]
     assert model_server.requests[2].body["max_completion_tokens"] == 50
+
+
+CHUNK = '{"model": "m", "choices": [{"delta": {"content": "Hi."}, "finish_reason": "stop"}]}'
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        "[" * 100_000,
+        "1" * 5_000,
+        "7",
+        "{}",
+        "null",
+        '{"choices": {"1": 2}}',
+        '{"choices": "no"}',
+        '{"choices": [{"delta": {"content": ["a"]}}]}',
+        '{"choices": [{"delta": null}]}',
+        '{"choices": [{"delta": {"refusal": {"a": 1}}}]}',
+        '{"model": ["m"], "choices": [{"delta": {"content": "a"}, "finish_reason": {"b": 1}}]}',
+    ],
+)
+async def test_what_is_not_the_protocol_is_a_bad_step(
+    event: str, model: OpenAIModel, model_server: ModelServer
+) -> None:
+    model_server.script([Raw.events(event)])
+    reply = await model.complete(ask())
+    assert reply.finish in ("cut", "empty")
+    assert reply.model == "root"
+    assert reply.note
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        '{"prompt_tokens": -5, "completion_tokens": 7}',
+        '{"prompt_tokens": "12", "completion_tokens": 7}',
+        '{"prompt_tokens": 1e400, "completion_tokens": 7}',
+        '{"prompt_tokens": 12, "completion_tokens": 100000000000000000000}',
+        '{"prompt_tokens": 12.5, "completion_tokens": true}',
+        '{"prompt_tokens": null, "completion_tokens": null}',
+        '{"prompt_tokens": 12, "completion_tokens": 7, "prompt_tokens_details": {"cached_tokens": "x"}}',
+        '["a"]',
+    ],
+)
+async def test_counts_that_cannot_be_are_estimated(
+    counts: str, model: OpenAIModel, model_server: ModelServer
+) -> None:
+    model_server.script([Raw.events(CHUNK, f'{{"model": "m", "choices": [], "usage": {counts}}}')])
+    reply = await model.complete(ask())
+    assert (reply.text, reply.finish) == ("Hi.", "stop")
+    assert reply.usage == Usage(input_tokens=4, output_tokens=1, estimated=True)
+
+
+async def test_names_that_a_provider_gives_are_bounded_and_clean(
+    model: OpenAIModel, model_server: ModelServer
+) -> None:
+    name, finish = "m" * 5_000, "\\ud800" * 5_000
+    event = f'{{"model": "{name}", "choices": [{{"delta": {{}}, "finish_reason": "{finish}"}}]}}'
+    model_server.script([Raw.events(event), Status(400, "half \ud800 of it")])
+    reply = await model.complete(ask())
+    assert len(reply.model) <= 200
+    assert len(reply.note.encode()) < 2_000
+    with pytest.raises(ModelError, match="half") as caught:
+        await model.complete(ask())
+    str(caught.value).encode()
+
+
+@pytest.mark.parametrize(
+    ("page", "says"),
+    [
+        (Raw(b"<html>Sign in</html>", kind="text/html"), "text/html"),
+        (Raw(b'{"choices": []}', kind="application/json"), "application/json"),
+        (Raw(b"<html>Gone</html>", code=404, kind="text/html"), "404"),
+    ],
+)
+async def test_another_page_in_place_of_a_stream_is_told(
+    page: Raw, says: str, model: OpenAIModel, model_server: ModelServer
+) -> None:
+    model_server.script([page])
+    with pytest.raises(ModelError, match=says) as caught:
+        await model.complete(ask())
+    assert "OPENAI_BASE_URL" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "failure", [Raw(b'{"error": ', code=500, missing=50), Raw(b"no", code=429, missing=50), Raw(b"")]
+)
+async def test_an_error_that_breaks_off_is_tried_again(
+    failure: Raw, model: OpenAIModel, model_server: ModelServer
+) -> None:
+    model_server.script([failure, "there"])
+    reply = await model.complete(ask())
+    assert (reply.text, reply.tries) == ("there", 2)
+
+
+async def test_a_wait_that_is_too_long_is_not_begun(model: OpenAIModel, model_server: ModelServer) -> None:
+    model_server.script([Status(429, "busy", retry_after=LONGEST_WAIT + 1), "too early"])
+    with pytest.raises(ModelError, match=f"wait {LONGEST_WAIT + 1:g} s"):
+        await model.complete(ask(seconds=300))
+    assert len(model_server.requests) == 1
+
+
+@pytest.mark.parametrize("key", ["ключ", "two\nlines"])
+def test_a_key_that_no_header_can_carry_is_refused_at_the_start(key: str) -> None:
+    with pytest.raises(InvalidInput, match="OPENAI_API_KEY") as caught:
+        choose(api_key=key, base_url=None)
+    assert key not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://[", "http://", "http://a b/v1", "http://h:99999/v1"])
+def test_an_address_that_cannot_be_is_refused_at_the_start(url: str) -> None:
+    with pytest.raises(InvalidInput, match="OPENAI_BASE_URL"):
+        choose(api_key=None, base_url=url)
 
 
 async def test_time_is_up(model: OpenAIModel, model_server: ModelServer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -175,10 +176,14 @@ async def test_it_says_when_it_is_closed(made: World) -> None:
         await made.keys("Lisbon")
 
 
+def asking(server: ModelServer) -> closing[OpenAIEmbedder]:
+    """An embedder that asks an endpoint, until the end of its block."""
+    return closing(OpenAIEmbedder(url=server.url, model="embed-small"))
+
+
 async def test_an_embedder_that_fails_loses_nothing(tmp_path: Path, model_server: ModelServer) -> None:
-    embedder = OpenAIEmbedder(url=model_server.url, model="embed-small")
     model_server.embeddings_fail = Status(400)
-    with world(tmp_path, embedder) as made:
+    with asking(model_server) as embedder, world(tmp_path, embedder) as made:
         made.set_many(NOTES)
         assert set(await made.keys("Lisbon")) == {"people/alice", "plan"}
         while made.index.status().state is not IndexState.FAILING:
@@ -186,17 +191,16 @@ async def test_an_embedder_that_fails_loses_nothing(tmp_path: Path, model_server
         model_server.embeddings_fail = None
         await made.settled()
         assert set((await made.keys("Lisbon"))[:2]) == {"people/alice", "plan"}
-    embedder.close()
 
 
 async def test_an_embedder_that_is_away_at_the_start_is_waited_for(
     tmp_path: Path, model_server: ModelServer
 ) -> None:
-    with world(tmp_path, OpenAIEmbedder(url=model_server.url, model="embed-small")) as made:
+    with asking(model_server) as embedder, world(tmp_path, embedder) as made:
         made.set_many(NOTES)
         await made.settled()
     model_server.embeddings_fail = Status(400)
-    with world(tmp_path, OpenAIEmbedder(url=model_server.url, model="embed-small")) as made:
+    with asking(model_server) as embedder, world(tmp_path, embedder) as made:
         made.set("late", "pangolin")
         assert (await made.keys("pangolin"))[0] == "late"
         while made.index.status().state is not IndexState.FAILING:
