@@ -51,13 +51,13 @@ class Batch:
         names = self._names(items)
         heads = {row.name: row for row in self._heads(names)}
         versions, contents = [], []
-        for place, (item, name) in enumerate(zip(items, names, strict=True)):
-            with _at(place):
+        with _placed() as place:
+            for place.number, (item, name) in enumerate(zip(items, names, strict=True)):
                 item.writing.check(self._now)
                 item.writing.check_expected(name, heads.get(name))
                 facts = self._facts(item.value)
-            versions.append(next_version(heads.get(name), facts, item.writing, self._now))
-            contents.append(facts.content)
+                versions.append(next_version(heads.get(name), facts, item.writing, self._now))
+                contents.append(facts.content)
         moved = [
             {"variable": heads[name].id, "number": version.number, "gone": False}
             for name, version in zip(names, versions, strict=True)
@@ -75,14 +75,14 @@ class Batch:
 
     def _names(self, items: Sequence[Item]) -> list[str]:
         names: dict[str, None] = {}
-        for place, item in enumerate(items):
-            with _at(place):
+        with _placed() as place:
+            for place.number, item in enumerate(items):
                 name = check_variable(item.name)
                 if name in names:
                     raise InvalidInput(
                         f"{short(name)} is there twice", field="name", remedy="Set each variable once."
                     )
-            names[name] = None
+                names[name] = None
         return list(names)
 
     def _facts(self, value: Any) -> Facts:
@@ -99,11 +99,19 @@ class Batch:
         return int(ADD_VARIABLE.scalar(self._connection, row))
 
 
+@dataclass
+class _Place:
+    """Of the item that is looked at."""
+
+    number: int = 0
+
+
 @contextlib.contextmanager
-def _at(place: int) -> Iterator[None]:
+def _placed() -> Iterator[_Place]:
     """Errors say in which item."""
+    place = _Place()
     try:
-        yield
+        yield place
     except RlmdError as error:
-        error.field = f"requests[{place}].{error.field}"
+        error.field = f"requests[{place.number}].{error.field}"
         raise
