@@ -20,6 +20,7 @@ import logging
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -38,6 +39,10 @@ T = TypeVar("T")
 
 BATCH = 256
 """Requests that share one commit at most."""
+COMPANY = 4
+"""After a commit of so many requests, their callers are likely to come again at about the same time ..."""
+LINGER_SECONDS = 0.002
+"""... and are waited for so long, because a larger commit costs less for each."""
 BUSY_SECONDS = 10.0
 """How long a locked database is waited for before an error."""
 
@@ -120,7 +125,10 @@ class Database:
         self._engine.dispose()
 
     def _serve(self) -> None:
+        size = 0
         while (request := self._queue.get()) is not None:
+            if size >= COMPANY:
+                time.sleep(LINGER_SECONDS)
             batch, last = [request], False
             while len(batch) < BATCH:
                 try:
@@ -131,6 +139,7 @@ class Database:
                     last = True
                     break
                 batch.append(more)
+            size = len(batch)
             self._commit(batch)
             if last:
                 return
