@@ -176,7 +176,7 @@ class Space:
         found: list[GrepMatch] = []
         for variable in self._texts(prefix):
             chunks = self.chunks(variable.name, version=variable.version.number)
-            for line, start, text in expression.lines(_decoded(chunks)):
+            for line, start, text in expression.lines(_blocks(chunks)):
                 if len(found) == most:
                     return found, True
                 found.append(
@@ -404,17 +404,17 @@ class Space:
         return Variable(space=self.name, name=row.name, version=version_of(row), value=value)
 
 
-def _decoded(chunks: Iterator[bytes]) -> Iterator[str]:
-    """The text of whole leaves, several at a time: what is done once a block is done less often."""
+def _blocks(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Several leaves at a time: what is done once a block is done less often."""
     gathered: list[bytes] = []
     size = 0
     for chunk in chunks:
         gathered.append(chunk)
         size += len(chunk)
         if size >= BLOCK:
-            yield b"".join(gathered).decode()
+            yield b"".join(gathered)
             gathered, size = [], 0
-    yield b"".join(gathered).decode()
+    yield b"".join(gathered)
 
 
 def check_kind(name: str, kind: Kind, added: Kind) -> None:
