@@ -26,6 +26,7 @@ test: check ## All checks, then the whole suite
 bench: $(VENV)/installed-dev ## Measure, in a few minutes; benchmarks/README.md has more
 	@$(BIN)/python -m benchmarks.loop --rounds 10
 	@$(BIN)/python -m benchmarks.memory --seconds 3
+	@$(BIN)/python -m benchmarks.large --megabytes 20
 	@$(BIN)/python -m benchmarks.start --variables 10000
 	@$(BIN)/python -m benchmarks.prompt --memories 10 1000 10000
 	@$(BIN)/python -m benchmarks.search --passages 10000 --adds 500

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
@@ -12,6 +13,7 @@ from rlmd.errors import AlreadyExists, InvalidInput, NotFound
 
 from .clock import from_micros, to_micros
 from .names import check_id, check_text, short
+from .prepared import Prepared
 from .records import Token, User
 from .tables import tokens, users
 
@@ -19,11 +21,22 @@ PREFIX = "rlmd_"
 """Secrets begin so, that scanners and people know one when they see it."""
 
 # Every call asks this: the statement is made once.
-_holder = (
+_holder = Prepared(
     select(users, tokens.c.expire_time)
     .join(tokens, tokens.c.user_id == users.c.id)
     .where(tokens.c.hash == bindparam("hash"), tokens.c.revoke_time.is_(None))
 )
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Whose token it is, and until when."""
+
+    user: User
+    expire_time: datetime | None
+
+    def expired(self, now: datetime) -> bool:
+        return self.expire_time is not None and self.expire_time <= now
 
 
 class Accounts:
@@ -85,10 +98,21 @@ class Accounts:
 
     def authenticate(self, secret: str) -> User | None:
         """Whose token this is; None if nobody's, expired or revoked. The hash is what is looked up."""
-        row = self.connection.execute(_holder, {"hash": _hash(secret)}).first()
-        if row is None or (row.expire_time is not None and row.expire_time <= to_micros(self.now)):
+        holder = self.holder(secret)
+        return None if holder is None or holder.expired(self.now) else holder.user
+
+    def holder(self, secret: str) -> Holder | None:
+        """Whose token this is, until when; None if nobody's, or revoked."""
+        row = _holder.first(self.connection, {"hash": _hash(secret)})
+        if row is None:
             return None
-        return _user(row)
+        user = User(
+            id=row.id,
+            name=row.name,
+            administrator=bool(row.administrator),
+            create_time=from_micros(row.create_time),
+        )
+        return Holder(user, None if row.expire_time is None else from_micros(row.expire_time))
 
     def tokens(self, user: User, *, before: int | None = None, most: int = 100) -> list[Token]:
         """The user's tokens, newest first; `before` is the id at which the last page ended."""

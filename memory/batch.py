@@ -1,8 +1,9 @@
-"""Many variables set at once: each statement runs once for all of them, which is what makes it quick."""
+"""Many variables set at once: what can be is done once for all of them, which is what makes it quick."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,9 +16,9 @@ from rlmd.errors import InvalidInput, RlmdError
 from .content import Contents
 from .names import check_variable, short
 from .records import Kind, Variable
-from .statements import ADD_VARIABLES, ADD_VERSION, ENQUEUE, HEADS, MOVE_HEAD
+from .statements import ADD_VARIABLE, ADD_VERSION, ENQUEUE, HEADS, MOVE_HEAD
 from .values import encode
-from .writing import Facts, Writing, row_of, version_of
+from .writing import Facts, Writing, next_version, row_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,42 +49,40 @@ class Batch:
                 such as `requests[3].value`.
         """
         names = self._names(items)
-        heads = {row.name: row for row in self._execute(HEADS, {"space": self._space, "names": names})}
-        facts = []
-        for place, (item, name) in enumerate(zip(items, names, strict=True)):
-            with _at(place):
+        heads = {row.name: row for row in self._heads(names)}
+        versions, contents = [], []
+        with _placed() as place:
+            for place.number, (item, name) in enumerate(zip(items, names, strict=True)):
                 item.writing.check(self._now)
                 item.writing.check_expected(name, heads.get(name))
-                facts.append(self._facts(item.value))
-        ids = {name: row.id for name, row in heads.items()} | self._add([n for n in names if n not in heads])
-        rows = [
-            row_of(ids[name], heads.get(name), fact, item.writing, self._now)
-            for item, name, fact in zip(items, names, facts, strict=True)
-        ]
+                facts = self._facts(item.value)
+                versions.append(next_version(heads.get(name), facts, item.writing, self._now))
+                contents.append(facts.content)
         moved = [
-            {"variable": row["variable_id"], "head": row["number"], "deleted": False}
-            for row in rows
-            if row["number"] > 1
+            {"variable": heads[name].id, "number": version.number, "gone": False}
+            for name, version in zip(names, versions, strict=True)
+            if name in heads
         ]
-        if moved:
-            self._execute(MOVE_HEAD, moved)
-        self._execute(ADD_VERSION, rows)
-        self._execute(ENQUEUE, [{"space_id": self._space, "variable_id": row["variable_id"]} for row in rows])
+        MOVE_HEAD.run_all(self._connection, moved)
+        ids = [heads[name].id if name in heads else self._add(name) for name in names]
+        rows = [row_of(*of_one) for of_one in zip(ids, versions, contents, strict=True)]
+        ADD_VERSION.run_all(self._connection, rows)
+        ENQUEUE.run_all(self._connection, [{"space_id": self._space, "variable_id": id} for id in ids])
         return [
-            Variable(space=self._space_name, name=name, version=version_of(row))
-            for name, row in zip(names, rows, strict=True)
+            Variable(space=self._space_name, name=name, version=version)
+            for name, version in zip(names, versions, strict=True)
         ]
 
     def _names(self, items: Sequence[Item]) -> list[str]:
         names: dict[str, None] = {}
-        for place, item in enumerate(items):
-            with _at(place):
+        with _placed() as place:
+            for place.number, item in enumerate(items):
                 name = check_variable(item.name)
                 if name in names:
                     raise InvalidInput(
                         f"{short(name)} is there twice", field="name", remedy="Set each variable once."
                     )
-            names[name] = None
+                names[name] = None
         return list(names)
 
     def _facts(self, value: Any) -> Facts:
@@ -91,21 +90,28 @@ class Batch:
         contents = Contents(self._connection, self._user, text=encoded.kind is Kind.TEXT)
         return Facts(encoded.kind, len(encoded.data), encoded.characters, contents.put(encoded.data))
 
-    def _add(self, names: list[str]) -> dict[str, int]:
-        if not names:
-            return {}
-        rows = [{"space_id": self._space, "name": name, "head": 1, "deleted": False} for name in names]
-        return {row.name: row.id for row in self._execute(ADD_VARIABLES, rows)}
+    def _heads(self, names: list[str]) -> list[Any]:
+        listed = json.dumps(names, ensure_ascii=False)
+        return HEADS.all(self._connection, {"space": self._space, "names": listed})
 
-    def _execute(self, statement: Any, parameters: Any) -> Any:
-        return self._connection.execute(statement, parameters)
+    def _add(self, name: str) -> int:
+        row = {"space_id": self._space, "name": name, "head": 1, "deleted": False}
+        return int(ADD_VARIABLE.scalar(self._connection, row))
+
+
+@dataclass
+class _Place:
+    """Of the item that is looked at."""
+
+    number: int = 0
 
 
 @contextlib.contextmanager
-def _at(place: int) -> Iterator[None]:
+def _placed() -> Iterator[_Place]:
     """Errors say in which item."""
+    place = _Place()
     try:
-        yield
+        yield place
     except RlmdError as error:
-        error.field = f"requests[{place}].{error.field}"
+        error.field = f"requests[{place.number}].{error.field}"
         raise

@@ -3,9 +3,10 @@
 SQLite lets one connection write at a time, and an fsync costs more than everything else in a small
 transaction. So all writers queue up at one thread, which takes what has gathered, runs each request
 in a savepoint of its own, and commits them together: concurrent requests share one fsync, and a
-request that fails takes only itself back. A future resolves after the commit; what is acknowledged
-is on disk (WAL, synchronous=FULL). The writer owns the checkpoints too, which also keeps clear of
-the WAL-reset race of SQLite before 3.51.3.
+request that fails takes only itself back. A request is answered after the commit; what is acknowledged
+is on disk (WAL, synchronous=FULL). Those who wait on an event loop are woken together, once for each
+commit. The writer owns the checkpoints too, which also keeps clear of the WAL-reset race of SQLite
+before 3.51.3.
 
 If the disk itself fails (a commit raises), nothing in that batch is acknowledged, and the database
 refuses further writes: after a failed fsync nobody knows what is on disk, only a restart does.
@@ -13,20 +14,24 @@ refuses further writes: after a failed fsync nobody knows what is on disk, only 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
 from sqlalchemy.pool import QueuePool
 
 from rlmd.errors import Exhausted, InternalError, InvalidInput, PreconditionFailed, RlmdError, Unavailable
+
+from .prepared import driver
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +39,10 @@ T = TypeVar("T")
 
 BATCH = 256
 """Requests that share one commit at most."""
+COMPANY = 4
+"""After a commit of so many requests, their callers are likely to come again at about the same time ..."""
+LINGER_SECONDS = 0.002
+"""... and are waited for so long, because a larger commit costs less for each."""
 BUSY_SECONDS = 10.0
 """How long a locked database is waited for before an error."""
 
@@ -49,6 +58,8 @@ class Database:
         self._closed = False
         self._gate = threading.Lock()
         self._on_commit: list[Callable[[], None]] = []
+        self.commits = 0
+        """How often what readers see has changed. Counted before the commit's requests are answered."""
         self._connection = self._engine.connect().execution_options(rlmd_writer=True)
         self._thread = threading.Thread(target=self._serve, name="rlmd-writer", daemon=True)
         self._thread.start()
@@ -74,19 +85,30 @@ class Database:
         What `work` raises is the future's exception, and all that it wrote is taken back.
         """
         future: Future[T] = Future()
-        with self._gate:
-            if not self._closed:
-                self._queue.put(_Request(work, future))
-                return future
-        future.set_exception(_closed())
+        try:
+            self._put(_Request(work, future))
+        except Unavailable as error:
+            future.set_exception(error)
         return future
+
+    async def commit(self, work: Callable[[Connection], T]) -> T:
+        """As `write`, for a caller on an event loop. It may commit after a cancel."""
+        waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._put(_Request(work, waiter))
+        return await waiter
+
+    def _put(self, request: _Request) -> None:
+        with self._gate:
+            if self._closed:
+                raise _closed()
+            self._queue.put(request)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection that sees one consistent state of what is committed. Cheap; fit for the event loop."""
         if self._closed:
             raise _closed()
-        with translated(), self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection, connection.begin():
             yield connection
 
     def close(self) -> None:
@@ -97,13 +119,16 @@ class Database:
             self._closed = True
             self._queue.put(None)
         self._thread.join()
-        with contextlib.suppress(exc.DBAPIError):
-            self._connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        with contextlib.suppress(sqlite3.Error):
+            driver(self._connection).execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
         self._engine.dispose()
 
     def _serve(self) -> None:
+        size = 0
         while (request := self._queue.get()) is not None:
+            if size >= COMPANY:
+                time.sleep(LINGER_SECONDS)
             batch, last = [request], False
             while len(batch) < BATCH:
                 try:
@@ -114,12 +139,13 @@ class Database:
                     last = True
                     break
                 batch.append(more)
+            size = len(batch)
             self._commit(batch)
             if last:
                 return
 
     def _commit(self, batch: list[_Request]) -> None:
-        batch = [request for request in batch if request.future.set_running_or_notify_cancel()]
+        batch = [request for request in batch if request.begin()]
         if not batch:
             return
         if self._failure is not None:
@@ -127,36 +153,33 @@ class Database:
             return
         try:
             with self._connection.begin():
-                settled = [(request, *self._attempt(request)) for request in batch]
+                outcomes = [self._attempt(request) for request in batch]
         except BaseException as error:
             _fail(batch, self._translate_commit(error))
             return
-        for request, result, failure in settled:
-            if failure is None:
-                request.future.set_result(result)
-            else:
-                request.future.set_exception(failure)
+        self.commits += 1
+        _answer(batch, outcomes)
         for listener in self._on_commit:
             try:
                 listener()
             except Exception:
                 log.exception("a listener failed after a commit")
 
-    def _attempt(self, request: _Request) -> tuple[Any, BaseException | None]:
+    def _attempt(self, request: _Request) -> _Outcome:
         # Savepoints go straight to the driver: two statements less through SQLAlchemy for each request.
-        driver: Any = self._connection.connection.dbapi_connection
-        driver.execute("SAVEPOINT request")
+        below = driver(self._connection)
+        below.execute("SAVEPOINT request")
         try:
             with translated():
                 result = request.work(self._connection)
         except BaseException as error:
-            if not driver.in_transaction:
+            if not below.in_transaction:
                 # SQLite took back the whole batch by itself, as it may when the disk is full or fails.
                 raise
-            driver.execute("ROLLBACK TO request")
-            driver.execute("RELEASE request")
+            below.execute("ROLLBACK TO request")
+            below.execute("RELEASE request")
             return None, error
-        driver.execute("RELEASE request")
+        below.execute("RELEASE request")
         return result, None
 
     def _translate_commit(self, error: BaseException) -> RlmdError:
@@ -169,17 +192,54 @@ class Database:
         return _refused(error)
 
 
-class _Request:
-    __slots__ = ("future", "work")
+_Waiter: TypeAlias = "Future[Any] | asyncio.Future[Any]"
+_Outcome: TypeAlias = tuple[Any, BaseException | None]
+"""A result, or what was raised instead."""
 
-    def __init__(self, work: Callable[[Connection], Any], future: Future[Any]) -> None:
+
+class _Request:
+    """What is to be done, and who waits for it: a thread, or a task on an event loop."""
+
+    __slots__ = ("waiter", "work")
+
+    def __init__(self, work: Callable[[Connection], Any], waiter: _Waiter) -> None:
         self.work = work
-        self.future = future
+        self.waiter = waiter
+
+    def begin(self) -> bool:
+        """Whether it is still wanted; from now on it cannot be cancelled."""
+        if isinstance(self.waiter, Future):
+            return self.waiter.set_running_or_notify_cancel()
+        return not self.waiter.cancelled()
 
 
 def _fail(batch: list[_Request], error: Exception) -> None:
-    for request in batch:
-        request.future.set_exception(error)
+    _answer(batch, [(None, error)] * len(batch))
+
+
+def _answer(batch: list[_Request], outcomes: list[_Outcome]) -> None:
+    """Wake who waits; those on an event loop with one call, because each one costs a system call."""
+    loops: dict[asyncio.AbstractEventLoop, list[tuple[_Waiter, _Outcome]]] = {}
+    for request, outcome in zip(batch, outcomes, strict=True):
+        waiter = request.waiter
+        if isinstance(waiter, Future):
+            _settle([(waiter, outcome)])
+        else:
+            loops.setdefault(waiter.get_loop(), []).append((waiter, outcome))
+    for loop, settled in loops.items():
+        # A loop that was closed has nobody left who waits.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(_settle, settled)
+
+
+def _settle(settled: list[tuple[_Waiter, _Outcome]]) -> None:
+    for waiter, (result, failure) in settled:
+        if waiter.cancelled():
+            continue
+        if failure is None:
+            waiter.set_result(result)
+        else:
+            waiter.set_exception(failure)
 
 
 def _closed() -> Unavailable:
@@ -200,9 +260,9 @@ def translated() -> Iterator[None]:
         yield
     except RlmdError:
         raise
-    except exc.DBAPIError as error:
+    except (exc.DBAPIError, sqlite3.Error) as error:
         known = _translate(error)
-        raise known or InternalError(f"the database says: {error.orig}") from error
+        raise known or InternalError(f"the database says: {getattr(error, 'orig', error)}") from error
     except exc.TimeoutError as error:
         raise Unavailable("too many readers at once", remedy="Try again in a moment.") from error
     except OverflowError as error:
@@ -263,6 +323,6 @@ def _engine(path: Path) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         writer = connection.get_execution_options().get("rlmd_writer", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+        driver(connection).execute("BEGIN IMMEDIATE" if writer else "BEGIN")
 
     return engine

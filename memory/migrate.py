@@ -1,8 +1,13 @@
-"""Bring a database to the tables of this version, with Alembic. Hold the data directory's lock."""
+"""Bring a database to the tables of this version, with Alembic. Hold the data directory's lock.
+
+An upgrade is one transaction, so whatever ends it leaves the old tables or the new ones. Before it begins, a
+copy of the old database is on disk beside it, for whoever wants to go back to the version before; the last
+few of them are kept.
+"""
 
 from __future__ import annotations
 
-import shutil
+import os
 import sqlite3
 from contextlib import closing
 from importlib.resources import as_file, files
@@ -16,12 +21,16 @@ from sqlalchemy import URL, create_engine, event, inspect
 
 from rlmd.errors import PreconditionFailed
 
+COPIES = 2
+"""Copies of older databases that are kept."""
+
 
 def migrate(path: Path) -> None:
     """Upgrade in one transaction; a copy of the old database is left beside it.
 
     Raises:
         PreconditionFailed: the database was written by a newer rlmd, or by another program.
+        Exhausted: there is no room for the copy.
     """
     with as_file(files("rlmd.migrations")) as scripts:
         config = Config()
@@ -32,13 +41,8 @@ def migrate(path: Path) -> None:
             return
         if present is not None:
             if present not in {script.revision for script in directory.walk_revisions()}:
-                raise PreconditionFailed(
-                    f"{path} was written by a newer rlmd (its tables are at {present})",
-                    field="data",
-                    remedy="Install that version, or use another data directory.",
-                )
-            backup = path.with_suffix(f".before-{directory.get_current_head()}")
-            _copy(path, backup)
+                raise _newer(path, present)
+            _copy(path, _copy_before(path, str(directory.get_current_head())))
         engine = create_engine(URL.create("sqlite", database=str(path)))
         event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
@@ -48,6 +52,21 @@ def migrate(path: Path) -> None:
                 command.upgrade(config, "head")
         finally:
             engine.dispose()
+
+
+def _newer(path: Path, present: str) -> PreconditionFailed:
+    remedy = "Install that version, or use another data directory."
+    copy = _copy_before(path, present)
+    if copy.exists():
+        remedy += f" What was there before it was upgraded is in {copy.name}."
+    return PreconditionFailed(
+        f"{path} was written by a newer rlmd (its tables are at {present})", field="data", remedy=remedy
+    )
+
+
+def _copy_before(path: Path, revision: str) -> Path:
+    """Where the copy is that was made before the upgrade to a revision."""
+    return path.with_suffix(f".before-{revision}")
 
 
 def _present(path: Path) -> str | None:
@@ -68,10 +87,22 @@ def _present(path: Path) -> str | None:
         engine.dispose()
 
 
-def _copy(path: Path, backup: Path) -> None:
+def _copy(path: Path, copy: Path) -> None:
     """SQLite's own backup sees what is still in the write-ahead log; a copy of the file would not."""
-    scratch = backup.with_suffix(".partial")
+    scratch = path.with_suffix(".partial")
     scratch.unlink(missing_ok=True)
-    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(scratch)) as target:
-        source.backup(target)
-    shutil.move(scratch, backup)
+    try:
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(scratch)) as target:
+            source.backup(target)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+    scratch.replace(copy)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    copies = sorted(path.parent.glob(f"{path.stem}.before-*"), key=lambda file: file.stat().st_mtime_ns)
+    for old in copies[:-COPIES]:
+        old.unlink()

@@ -11,6 +11,8 @@ from rlmd.errors import InvalidInput
 MAX_NAME = 512
 MAX_NOTE = 1_000
 _ID = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_NO_SEGMENTS = ("", ".", "..")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CHANNEL = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
@@ -61,14 +63,14 @@ def _variable_problem(name: str) -> str:
         return "it is empty"
     if len(name) > MAX_NAME:
         return f"it has {len(name)} characters"
-    if any(unicodedata.category(character) == "Cc" for character in name):
+    if _CONTROL.search(name):
         return "it holds a control character"
     if name != name.strip():
         return "it begins or ends with white space"
     if name.startswith("@"):
         return "names that begin with '@' belong to hives"
     for segment in name.split("/"):
-        if segment in ("", ".", ".."):
+        if segment in _NO_SEGMENTS:
             return f"a part of it is {segment!r}"
     return ""
 
@@ -81,6 +83,8 @@ def check_text(value: str, field: str, *, limit: int | None = None) -> str:
             field=field,
             remedy="Shorten it and try again.",
         )
+    if value.isascii():
+        return value
     try:
         value.encode()
     except UnicodeEncodeError as error:

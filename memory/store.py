@@ -11,7 +11,6 @@ row of another. What one `write` does commits together or not at all, and is on 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -33,9 +32,11 @@ from .journal import Journal
 from .log import Log
 from .migrate import migrate
 from .names import check_text, short
+from .prepared import Prepared
 from .questions import Questions
 from .records import User
 from .runs import Runs, unfinished, waking
+from .statements import SPACE
 from .tables import agents, messages, requests, runs, spaces, users, variables
 from .uploads import Uploads, abandoned, clear
 from .variables import Space
@@ -43,12 +44,13 @@ from .variables import Space
 T = TypeVar("T")
 
 # Each call and each step asks these: they are made once.
-_answered = select(requests.c.digest, requests.c.response).where(
-    requests.c.user_id == bindparam("user"), requests.c.request_id == bindparam("request")
+_answered = Prepared(
+    select(requests.c.digest, requests.c.response).where(
+        requests.c.user_id == bindparam("user"), requests.c.request_id == bindparam("request")
+    )
 )
-_answer = insert(requests)
-_space = select(spaces.c.id).where(spaces.c.user_id == bindparam("user"), spaces.c.name == bindparam("name"))
-_run = (
+_answer = Prepared(insert(requests))
+_run = Prepared(
     select(agents.c.id)
     .join_from(agents, runs, runs.c.agent_id == agents.c.id)
     .where(runs.c.id == bindparam("run"), agents.c.user_id == bindparam("user"))
@@ -146,13 +148,14 @@ class Store:
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in a transaction; on disk when this returns. It may commit after a cancel."""
-        return await asyncio.wrap_future(self.submit(work))
+        return await self._house.database.commit(self._in_transaction(work))
 
     def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
         """As `write`, from any thread."""
-        return self._house.database.write(
-            lambda connection: work(Transaction(connection, self._house.clock.now(), self.user))
-        )
+        return self._house.database.write(self._in_transaction(work))
+
+    def _in_transaction(self, work: Callable[[Transaction], T]) -> Callable[[Connection], T]:
+        return lambda connection: work(Transaction(connection, self._house.clock.now(), self.user))
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[Transaction]:
@@ -186,7 +189,7 @@ class Transaction:
 
     def space(self, name: str) -> Space:
         """Raises NotFound."""
-        space_id = self._connection.execute(_space, {"user": self.user.id, "name": name}).scalar()
+        space_id = SPACE.scalar(self._connection, {"user": self.user.id, "name": name})
         if space_id is None:
             raise NotFound(
                 f"there is no space {short(name)}",
@@ -201,7 +204,7 @@ class Transaction:
 
     def journal(self, run_id: int) -> Journal:
         """Raises NotFound."""
-        if self._connection.execute(_run, {"run": run_id, "user": self.user.id}).first() is None:
+        if _run.first(self._connection, {"run": run_id, "user": self.user.id}) is None:
             raise NotFound(f"there is no run {run_id}", field="name", remedy="List the runs that exist.")
         return Journal(self._connection, self.now, self.user.id, run_id)
 
@@ -217,7 +220,7 @@ class Transaction:
             return work()
         check_text(request_id, "request_id", limit=128)
         mine = {"user": self.user.id, "request": request_id}
-        row = self._connection.execute(_answered, mine).first()
+        row = _answered.first(self._connection, mine)
         if row is not None and row.digest != digest:
             raise InvalidInput(
                 "this id was used for another request",
@@ -235,7 +238,7 @@ class Transaction:
             "response": response,
             "time": to_micros(self.now),
         }
-        self._connection.execute(_answer, values)
+        _answer.run(self._connection, values)
         return response
 
     def counts(self) -> tuple[int, int, int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection
 
 from rlmd.errors import InvalidInput, NotFound, PreconditionFailed, TooLarge
 
@@ -18,11 +18,23 @@ from .diff import check_size, unified
 from .grep import Pattern
 from .names import MAX_NAME, check_page, check_past, check_prefix, check_variable, short
 from .pieces import Piece
+from .prepared import Prepared
 from .records import GrepMatch, Kind, Origin, Variable, Version
-from .statements import ADD_VARIABLE, ADD_VERSION, DATED, ENQUEUE, HEAD, HISTORY, LISTED, MOVE_HEAD, NUMBERED
-from .tables import variables
+from .statements import (
+    ADD_VARIABLE,
+    ADD_VERSION,
+    DATED,
+    ENQUEUE,
+    HEAD,
+    HISTORY,
+    LISTED,
+    LISTED_WITH_DELETED,
+    MOVE_HEAD,
+    NAMES,
+    NUMBERED,
+)  # fmt: skip
 from .values import MAX_BYTES, PLAIN, decode, encode, readable
-from .writing import Facts, row_of, version_of
+from .writing import Facts, next_version, row_of, version_of
 from .writing import Writing as Writing
 
 BLOCK = 256 * 1024
@@ -89,26 +101,17 @@ class Space:
     def names(self, prefix: str = "") -> list[str]:
         """Names that begin so, in order, without deleted ones."""
         prefix = check_prefix(prefix)
-        statement = (
-            select(variables.c.name)
-            .where(
-                variables.c.space_id == self.id,
-                variables.c.name >= prefix,
-                variables.c.name <= _last(prefix),
-                variables.c.deleted.is_(False),
-            )
-            .order_by(variables.c.name)
-        )
-        return list(self._connection.execute(statement).scalars())
+        rows = NAMES.all(self._connection, {"space": self.id, "low": prefix, "high": _last(prefix)})
+        return [row.name for row in rows]
 
     def page(
         self, prefix: str = "", *, after: str = "", most: int = 100, deleted: bool = False
     ) -> list[Variable]:
         """Variables in the order of their names, from the first after `after`, without values."""
         prefix = check_prefix(prefix)
-        statement = LISTED if deleted else LISTED.where(variables.c.deleted.is_(False))
-        rows = self._connection.execute(
-            statement,
+        statement = LISTED_WITH_DELETED if deleted else LISTED
+        rows = statement.all(
+            self._connection,
             {"space": self.id, "after": after, "low": prefix, "high": _last(prefix), "most": most},
         )
         return [self._variable(row) for row in rows]
@@ -121,10 +124,10 @@ class Space:
         """
         name = check_variable(name)
         parameters = {"space": self.id, "name": name, "before": before or 1 << 62, "most": most}
-        rows = self._connection.execute(HISTORY, parameters).all()
+        rows = HISTORY.all(self._connection, parameters)
         if not rows and before is None:
             raise self._missing(name)
-        return [version_of(row._mapping) for row in rows]
+        return [version_of(row) for row in rows]
 
     def diff(self, name: str, before: int | None = None, after: int | None = None) -> Diff:
         """What changed from version `before` (default: the one before) to `after` (default: the latest).
@@ -173,7 +176,7 @@ class Space:
         found: list[GrepMatch] = []
         for variable in self._texts(prefix):
             chunks = self.chunks(variable.name, version=variable.version.number)
-            for line, start, text in expression.lines(_decoded(chunks)):
+            for line, start, text in expression.lines(_blocks(chunks)):
                 if len(found) == most:
                     return found, True
                 found.append(
@@ -312,47 +315,41 @@ class Space:
             raise self._missing(name)
         return self._again(name, head, version, writing)
 
-    def _again(self, name: str, head: Row[Any], number: int, writing: Writing) -> Variable:
+    def _again(self, name: str, head: Any, number: int, writing: Writing) -> Variable:
         old = self._row(name, version=number)
         facts = Facts(Kind(old.kind), old.size, old.characters, Content(old.inline, old.root))
         lower = replace(writing, origin=min(Origin(old.origin), writing.origin))
         return self._add(name, head, facts, lower)
 
-    def _expected(self, name: str, writing: Writing) -> Row[Any] | None:
+    def _expected(self, name: str, writing: Writing) -> Any:
         """The head row, checked against what the writer expects; None if there never was such a variable."""
         writing.check(self._now)
         head = self._fetch(HEAD, name)
         writing.check_expected(name, head)
         return head
 
-    def _add(
-        self, name: str, head: Row[Any] | None, facts: Facts, writing: Writing, value: Any = None
-    ) -> Variable:
-        deleted = facts.kind is Kind.DELETED
+    def _add(self, name: str, head: Any, facts: Facts, writing: Writing, value: Any = None) -> Variable:
+        version = next_version(head, facts, writing, self._now)
+        gone = facts.kind is Kind.DELETED
         if head is None:
-            row = {"space_id": self.id, "name": name, "head": 1, "deleted": deleted}
-            variable_id = self._connection.execute(ADD_VARIABLE, row).scalar_one()
+            row = {"space_id": self.id, "name": name, "head": 1, "deleted": gone}
+            variable_id = ADD_VARIABLE.scalar(self._connection, row)
         else:
             variable_id = head.id
-            self._connection.execute(
-                MOVE_HEAD, {"variable": variable_id, "head": head.number + 1, "deleted": deleted}
-            )
-        version = row_of(variable_id, head, facts, writing, self._now)
-        self._connection.execute(ADD_VERSION, version)
-        self._connection.execute(ENQUEUE, {"space_id": self.id, "variable_id": variable_id})
-        return Variable(space=self.name, name=name, version=version_of(version), value=value)
+            MOVE_HEAD.run(self._connection, {"variable": variable_id, "number": version.number, "gone": gone})
+        ADD_VERSION.run(self._connection, row_of(variable_id, version, facts.content))
+        ENQUEUE.run(self._connection, {"space_id": self.id, "variable_id": variable_id})
+        return Variable(space=self.name, name=name, version=version, value=value)
 
     # -- rows -------------------------------------------------------------------------------------
 
-    def _fetch(self, statement: Any, name: str, **parameters: Any) -> Row[Any] | None:
-        row: Row[Any] | None = self._connection.execute(
-            statement, {"space": self.id, "name": name, **parameters}
-        ).first()
-        return row
+    def _fetch(self, statement: Prepared, name: str, **parameters: Any) -> Any:
+        """The row, or None."""
+        return statement.first(self._connection, {"space": self.id, "name": name, **parameters})
 
     def _row(
         self, name: str, *, version: int | None = None, as_of: datetime | None = None, deleted: bool = False
-    ) -> Row[Any]:
+    ) -> Any:
         name = check_variable(name)
         if version is not None and as_of is not None:
             raise InvalidInput(
@@ -384,7 +381,7 @@ class Space:
             f"version {version} of {short(name)} {what}", field="version", remedy="See its history."
         )
 
-    def _missing(self, name: str, head: Row[Any] | None = None) -> NotFound:
+    def _missing(self, name: str, head: Any = None) -> NotFound:
         if head is None:
             return NotFound(
                 f"there is no variable {short(name)} in space {short(self.name)}",
@@ -397,27 +394,27 @@ class Space:
             remedy=f"Undelete it, or read version {head.number - 1}.",
         )
 
-    def _data(self, row: Row[Any]) -> bytes:
+    def _data(self, row: Any) -> bytes:
         return self._contents(row).read(Content(row.inline, row.root))
 
-    def _contents(self, row: Row[Any]) -> Contents:
+    def _contents(self, row: Any) -> Contents:
         return Contents(self._connection, self._user, text=row.kind == Kind.TEXT)
 
     def _variable(self, row: Any, value: Any = None) -> Variable:
-        return Variable(space=self.name, name=row.name, version=version_of(row._mapping), value=value)
+        return Variable(space=self.name, name=row.name, version=version_of(row), value=value)
 
 
-def _decoded(chunks: Iterator[bytes]) -> Iterator[str]:
-    """The text of whole leaves, several at a time: what is done once a block is done less often."""
+def _blocks(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Several leaves at a time: what is done once a block is done less often."""
     gathered: list[bytes] = []
     size = 0
     for chunk in chunks:
         gathered.append(chunk)
         size += len(chunk)
         if size >= BLOCK:
-            yield b"".join(gathered).decode()
+            yield b"".join(gathered)
             gathered, size = [], 0
-    yield b"".join(gathered).decode()
+    yield b"".join(gathered)
 
 
 def check_kind(name: str, kind: Kind, added: Kind) -> None:

@@ -61,47 +61,61 @@ class Facts:
     content: Content
 
 
-def row_of(
-    variable_id: int, head: Any | None, facts: Facts, writing: Writing, now: datetime
-) -> dict[str, Any]:
-    """The row of a variable's next version; `head` is that of its latest."""
+def next_version(head: Any | None, facts: Facts, writing: Writing, now: datetime) -> Version:
+    """The version behind `head`, the row of the variable's latest one."""
+    return Version(
+        number=1 if head is None else head.number + 1,
+        kind=facts.kind,
+        size=facts.size,
+        characters=facts.characters,
+        # A clock that was set back must not reorder a variable's past.
+        write_time=now if head is None else max(now, from_micros(head.write_time)),
+        source_time=writing.source_time,
+        author=writing.author,
+        origin=writing.origin,
+        note=writing.note,
+    )
+
+
+def row_of(variable_id: int, version: Version, content: Content) -> dict[str, Any]:
+    """The version's row."""
+    author = version.author
     return {
         "variable_id": variable_id,
-        "number": 1 if head is None else head.number + 1,
-        "kind": facts.kind.value,
-        "size": facts.size,
-        "characters": facts.characters,
-        "inline": facts.content.inline,
-        "root": facts.content.root,
-        "author_user": writing.author.user,
-        "author_agent": writing.author.agent,
-        "author_run": writing.author.run,
-        "author_step": writing.author.step,
-        "author_call": writing.author.call,
-        "origin": int(writing.origin),
-        "note": writing.note,
-        # A clock that was set back must not reorder a variable's past.
-        "write_time": max(to_micros(now), head.write_time if head is not None else 0),
-        "source_time": None if writing.source_time is None else to_micros(writing.source_time),
+        "number": version.number,
+        "kind": version.kind.value,
+        "size": version.size,
+        "characters": version.characters,
+        "inline": content.inline,
+        "root": content.root,
+        "author_user": author.user,
+        "author_agent": author.agent,
+        "author_run": author.run,
+        "author_step": author.step,
+        "author_call": author.call,
+        "origin": version.origin.value,
+        "note": version.note,
+        "write_time": to_micros(version.write_time),
+        "source_time": None if version.source_time is None else to_micros(version.source_time),
     }
 
 
 def version_of(row: Any) -> Version:
     """The record of a row."""
     return Version(
-        number=row["number"],
-        kind=Kind(row["kind"]),
-        size=row["size"],
-        characters=row["characters"],
-        write_time=from_micros(row["write_time"]),
-        source_time=None if row["source_time"] is None else from_micros(row["source_time"]),
+        number=row.number,
+        kind=Kind(row.kind),
+        size=row.size,
+        characters=row.characters,
+        write_time=from_micros(row.write_time),
+        source_time=None if row.source_time is None else from_micros(row.source_time),
         author=Author(
-            user=row["author_user"],
-            agent=row["author_agent"],
-            run=row["author_run"],
-            step=row["author_step"],
-            call=row["author_call"],
+            user=row.author_user,
+            agent=row.author_agent,
+            run=row.author_run,
+            step=row.author_step,
+            call=row.author_call,
         ),
-        origin=Origin(row["origin"]),
-        note=row["note"],
+        origin=Origin(row.origin),
+        note=row.note,
     )

@@ -17,7 +17,7 @@ from rlmd.clients.address import Address
 from rlmd.clients.check import check_seconds
 from rlmd.clients.errors import from_rpc
 from rlmd.clients.patience import Patience
-from rlmd.errors import PreconditionFailed, Unavailable
+from rlmd.errors import DeadlineExceeded, PreconditionFailed, Unavailable
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -74,14 +74,19 @@ class Connection:
             RlmdError: what the daemon says, or `Unavailable`, or `DeadlineExceeded`.
         """
         patience = Patience(self.timeout)
+        known: Unavailable | None = None
         while True:
             self.check_open()
             try:
                 return await method(request, timeout=patience.left, metadata=self.metadata)
             except grpc.RpcError as exc:
                 error = from_rpc(exc, self.address.place)
+                if isinstance(error, DeadlineExceeded) and known is not None:
+                    # The last try ran out of time. Why there had to be another one says more.
+                    raise known from exc
                 if once or not isinstance(error, Unavailable) or not patience.can_wait:
                     raise error from exc
+                known = error
             await asyncio.sleep(patience.next_delay())
 
     async def pages(

@@ -1,8 +1,9 @@
 """Who may call what, decided in one place before a request is read.
 
 The user comes from the bearer token and from nothing else. A method that is not in `POLICY` is refused,
-so that a new one is closed until somebody has decided. Nothing is remembered between calls, and a
-stream asks again, once a second at most, before a message goes through: a revoked token ends at once.
+so that a new one is closed until somebody has decided. Whose a token is, is remembered only until
+something is committed, whatever it is; and a stream asks again, once a second at most, before a message
+goes through: a revoked token ends at once.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import contextlib
 import contextvars
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
@@ -19,6 +20,7 @@ from typing import Any, TypeAlias
 import grpc
 
 from rlmd.errors import PermissionDenied, Unauthenticated, Unavailable
+from rlmd.memory.accounts import Holder
 from rlmd.memory.records import User
 from rlmd.memory.store import House
 
@@ -102,27 +104,36 @@ def caller() -> User:
     return _caller.get()
 
 
-class Gate(grpc.aio.ServerInterceptor):
-    """Lets a call through to its service, as its user, and turns what the service raises into statuses."""
+class Gate(grpc.GenericRpcHandler):
+    """Lets a call through to its service, as its user, and turns what the service raises into statuses.
+
+    It is all that the server knows: services are added here, by the functions that gRPC generates. (A
+    server of gRPC keeps a task waiting for each method that it knows itself, and with every call goes
+    through all of them.)
+    """
 
     def __init__(self, house: House) -> None:
-        self._house = house
+        self._keyring = Keyring(house)
+        self._handlers: dict[str, Handler] = {}
         self._streams: set[asyncio.Task[Any]] = set()
         self._draining = False
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
+    def add_generic_rpc_handlers(self, handlers: object) -> None:
+        """The same methods as in `add_registered_method_handlers`, which is called too."""
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
+        self._handlers |= {f"/{service}/{name}": handler for name, handler in handlers.items()}
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
+        """What serves a call that has come in, of which nothing is read yet but its headers."""
         method = handler_call_details.method
         service, _, name = method.removeprefix("/").rpartition("/")
         access = POLICY.get(service, {}).get(name)
-        handler = await continuation(handler_call_details)
+        handler = self._handlers.get(method)
         if access is Access.PUBLIC:
             return handler
         try:
-            visit = _Visit(self._house, _secret(handler_call_details.invocation_metadata), method)
+            visit = _Visit(self._keyring, _secret(handler_call_details.invocation_metadata), method)
             user = visit.user()
             if handler is None:
                 return None  # gRPC answers UNIMPLEMENTED: a client newer than the daemon.
@@ -211,11 +222,34 @@ RECHECK_SECONDS = 1.0
 """A call outlives the revocation of its token by so much at most."""
 
 
+class Keyring:
+    """Whose a token is. What was looked up is forgotten as soon as anything is committed."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._known: dict[str, Holder] = {}
+        self._commits = -1
+
+    def user(self, secret: str) -> User | None:
+        """None if the token is nobody's, expired or revoked."""
+        commits = self._house.database.commits
+        if commits != self._commits:
+            self._known, self._commits = {}, commits
+        holder = self._known.get(secret)
+        if holder is None:
+            # Read after the count was: a commit between them only makes it forgotten too early.
+            holder = self._house.read(lambda accounts: accounts.holder(secret))
+            if holder is None:
+                return None
+            self._known[secret] = holder
+        return None if holder.expired(self._house.clock.now()) else holder.user
+
+
 @dataclass
 class _Visit:
     """One call's right to be served."""
 
-    house: House
+    keyring: Keyring
     secret: str
     method: str
     seen: tuple[float, User] | None = None
@@ -226,7 +260,7 @@ class _Visit:
         now = time.monotonic()
         if self.seen is not None and now - self.seen[0] <= RECHECK_SECONDS:
             return self.seen[1]
-        user = self.house.read(lambda accounts: accounts.authenticate(self.secret)) if self.secret else None
+        user = self.keyring.user(self.secret) if self.secret else None
         if user is None:
             raise Unauthenticated(
                 "the call has no valid token",

@@ -129,7 +129,7 @@ class Memory(LargeValues):
     async def SetVariable(self, request: pb.SetVariableRequest, context: object) -> pb.Variable:
         space, name = variable_of(request.name)
         value = await _parsed(request.value)
-        writing = _writing(request)
+        writing = _writing(request, Author(user=caller().name))
         return await self.once(
             request, lambda tx: convert.variable(tx.space(space).set(name, value, writing)), pb.Variable
         )
@@ -146,7 +146,8 @@ class Memory(LargeValues):
             )
         if request.ByteSize() > MAX_VALUE + LARGE * 16:
             raise TooLarge("the batch is over 16 MiB", field="requests", remedy="Send several batches.")
-        items = [_item(each, space, place) for place, each in enumerate(request.requests)]
+        author = Author(user=caller().name)
+        items = [_item(each, space, place, author) for place, each in enumerate(request.requests)]
 
         def work(tx: Transaction) -> pb.BatchSetVariablesResponse:
             with about("parent"):
@@ -158,7 +159,7 @@ class Memory(LargeValues):
     async def AppendVariable(self, request: pb.AppendVariableRequest, context: object) -> pb.Variable:
         space, name = variable_of(request.name)
         value = await _parsed(request.value)
-        writing = _writing(request)
+        writing = _writing(request, Author(user=caller().name))
         return await self.once(
             request, lambda tx: convert.variable(tx.space(space).append(name, value, writing)), pb.Variable
         )
@@ -194,7 +195,7 @@ def check_query(query: str) -> str:
     return query
 
 
-def _item(request: pb.SetVariableRequest, space: str, place: int) -> Item:
+def _item(request: pb.SetVariableRequest, space: str, place: int, author: Author) -> Item:
     """One of a batch; errors say at which place."""
     try:
         if request.request_id:
@@ -204,7 +205,7 @@ def _item(request: pb.SetVariableRequest, space: str, place: int) -> Item:
             raise InvalidInput(
                 "it is not in the space of `parent`", field="name", remedy="Send a batch for each space."
             )
-        return Item(name=name, value=value_from(request.value), writing=_writing(request))
+        return Item(name=name, value=value_from(request.value), writing=_writing(request, author))
     except RlmdError as error:
         error.field = f"requests[{place}].{error.field}"
         raise
@@ -216,9 +217,9 @@ async def _parsed(value: pb.Value) -> object:
     return await asyncio.to_thread(value_from, value)
 
 
-def _writing(request: pb.SetVariableRequest | pb.AppendVariableRequest) -> Writing:
+def _writing(request: pb.SetVariableRequest | pb.AppendVariableRequest, author: Author) -> Writing:
     return Writing(
-        author=Author(user=caller().name),
+        author=author,
         origin=origin_from(request.origin),
         note=request.note,
         expect=_expected(request),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 from rlmd.errors import InvalidInput, NotFound
@@ -21,14 +22,19 @@ def parse(name: str, pattern: str, field: str = "name") -> list[str]:
         InvalidInput: the name does not fit the pattern.
     """
     check_text(name, field)
-    expression = re.sub(r"\{\w+=\*\*\}", "(.+)", re.sub(r"\{\w+\}", "([^/]+)", pattern))
-    match = re.fullmatch(expression, name, re.DOTALL)
+    match = _expression(pattern).fullmatch(name)
     if match is None:
         shown = pattern.replace("=**", "")
         raise InvalidInput(
             f"{short(name)} is not a name of the form {shown}", field=field, remedy=f"Give it as {shown}."
         )
     return list(match.groups())
+
+
+@functools.cache
+def _expression(pattern: str) -> re.Pattern[str]:
+    expression = re.sub(r"\{\w+=\*\*\}", "(.+)", re.sub(r"\{\w+\}", "([^/]+)", pattern))
+    return re.compile(expression, re.DOTALL)
 
 
 def agent_of(name: str, field: str = "name") -> str:

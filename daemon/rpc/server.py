@@ -20,7 +20,7 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from rlmd.daemon.lock import private_folder
 from rlmd.errors import PreconditionFailed
@@ -84,10 +84,11 @@ class Server:
         Raises:
             PreconditionFailed: the socket or port is taken, or the address is not on loopback.
         """
-        server = grpc.aio.server(interceptors=[self._gate], options=_OPTIONS)
+        server = grpc.aio.server(options=_OPTIONS)
         try:
             self.addresses = tuple(self._bind(server))
-            self._add_services(server)
+            self._add_services()
+            server.add_generic_rpc_handlers((self._gate,))
             await server.start()
         except BaseException:
             await server.stop(None)
@@ -134,18 +135,23 @@ class Server:
             port = _add_port(server, self._listen)
             yield f"{self._listen.rpartition(':')[0]}:{port}"
 
-    def _add_services(self, server: grpc.aio.Server) -> None:
+    def _add_services(self) -> None:
         facts = replace(self._backend.facts, addresses=self.addresses)
         backend = replace(self._backend, facts=facts)
-        admin_pb2_grpc.add_AdminServicer_to_server(Admin(backend), server)
-        agents_pb2_grpc.add_AgentsServicer_to_server(Agents(backend), server)
-        channels_pb2_grpc.add_ChannelsServicer_to_server(Channels(backend), server)
-        memory_pb2_grpc.add_MemoryServicer_to_server(Memory(backend), server)
-        questions_pb2_grpc.add_QuestionsServicer_to_server(Questions(backend), server)
-        runs_pb2_grpc.add_RunsServicer_to_server(Runs(backend), server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = [*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME]
-        reflection.enable_server_reflection(names, server)
+        # The functions that gRPC generates take whatever has the two methods of a server that they call.
+        gate: Any = self._gate
+        admin_pb2_grpc.add_AdminServicer_to_server(Admin(backend), gate)
+        agents_pb2_grpc.add_AgentsServicer_to_server(Agents(backend), gate)
+        channels_pb2_grpc.add_ChannelsServicer_to_server(Channels(backend), gate)
+        memory_pb2_grpc.add_MemoryServicer_to_server(Memory(backend), gate)
+        questions_pb2_grpc.add_QuestionsServicer_to_server(Questions(backend), gate)
+        runs_pb2_grpc.add_RunsServicer_to_server(Runs(backend), gate)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, gate)
+        described = reflection.aio.ReflectionServicer(
+            [*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME]
+        )
+        add_reflection: Any = reflection_pb2_grpc.add_ServerReflectionServicer_to_server
+        add_reflection(described, gate)
 
 
 def _add_port(server: grpc.aio.Server, address: str) -> int:

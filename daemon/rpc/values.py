@@ -45,7 +45,7 @@ def value_from(value: pb.Value, field: str = "value") -> Any:
 def json_from(text: str, field: str) -> Any:
     """Strict JSON: no NaN, no infinity, nothing behind the end."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return _strict.decode(text)
     except json.JSONDecodeError as error:
         reason = f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
     except RecursionError:
@@ -57,6 +57,9 @@ def json_from(text: str, field: str) -> Any:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
+
+
+_strict = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def value_to(value: Any, kind: Kind) -> pb.Value:

@@ -1,7 +1,8 @@
 """A daemon that fails as it is told: a real gRPC server on a real socket, for what a good daemon does not do.
 
 It keeps what was asked of it in `requests`, and takes for each call the next of `script`: a status code to
-fail with, or messages to answer with; a code among the messages of a stream cuts it there.
+fail with, an error of rlmd to tell, seconds to be silent for, or messages to answer with; a code among the
+messages of a stream cuts it there.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent import futures
@@ -17,7 +19,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import grpc
+from grpc_status import rpc_status
 
+from rlmd.daemon.rpc.errors import status_of
+from rlmd.errors import RlmdError
 from rlmd.proto.rlmd.v1 import channels_pb2_grpc, memory_pb2_grpc, runs_pb2_grpc
 from rlmd.settings import Settings
 
@@ -58,6 +63,10 @@ class Double:
         """The next of the script, for a call with one answer."""
         self._note(request, context)
         item = self.script.popleft()
+        if isinstance(item, float):
+            time.sleep(item)
+        if isinstance(item, RlmdError):
+            context.abort_with_status(rpc_status.to_status(status_of(item)))
         if isinstance(item, grpc.StatusCode):
             context.abort(item, "scripted")
         return item

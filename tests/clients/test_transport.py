@@ -107,6 +107,19 @@ def test_patience_ends(double: Double) -> None:
     assert "rlmd up" in caught.value.remedy
 
 
+def test_what_was_told_before_the_last_try_is_the_reason(double: Double) -> None:
+    locked = rlmd.Unavailable("the database was locked", remedy="End the other program.")
+    double.script += [locked, 3.0]
+    with rlmd.connect(data=double.data, timeout=1) as client:
+        with pytest.raises(rlmd.Unavailable, match="locked") as caught:
+            client.agent().memory.set("a", "x")
+        assert caught.value.remedy == locked.remedy
+        assert len(double.requests) == 2
+        double.script += [3.0]
+        with pytest.raises(rlmd.DeadlineExceeded):
+            client.agent().memory.set("a", "x")
+
+
 def test_pages_are_turned(double: Double) -> None:
     double.script += [
         memory_pb2.ListVariablesResponse(variables=[variable(1), variable(2)], next_page_token="next"),

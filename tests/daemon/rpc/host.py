@@ -222,7 +222,7 @@ async def daemon(folder: Path, **options: Any) -> AsyncIterator[Daemon]:
             start_time=NOW,
         )
         backend = Backend(house=house, engine=engine, searcher=index, facts=facts)
-        options = {"socket": folder / "rlmd.sock", "grace": 0.5, **options}
+        options = {"socket": folder / "rlmd.sock", "grace": 3.0, **options}
         server = await stack.enter_async_context(Server(backend, **options))
         clients = []
         for name, administrator in (("alice", True), ("bob", False)):
