@@ -86,6 +86,9 @@ class Settings:
     max_run_seconds: int = _number(1_800, 1, 86_400)
     """Wall time of a run, in seconds."""
 
+    max_step_seconds: float = _number(60.0, 1, 500)
+    """How long the program of one step may compute, in seconds; waiting does not count."""
+
     max_model_calls: int = _number(500, 1, 10_000)
     """Model calls of a run and its children together."""
 

@@ -77,7 +77,9 @@ async def rehearse(equipment: Equipment, store: Store, agent: Agent, run: Run) -
     runner = Runner(equipment, store, agent, run, Tree(0), context=context)
     runner.host.count = 0
     closed = Closed(runner.host, store, past)
-    session = await equipment.sandbox.open(runner.world(), Limits())
+    session = await equipment.sandbox.open(
+        runner.world(), Limits(step_seconds=equipment.settings.max_step_seconds)
+    )
     done = 0
     difference = ""
     try:

@@ -144,7 +144,11 @@ class Runner:
 
     async def _to_the_end(self, past: Past) -> Ending:
         # A worker takes as long to start as all that the first call of the model needs.
-        opening = asyncio.create_task(self._equipment.sandbox.open(self.world(), Limits()))
+        opening = asyncio.create_task(
+            self._equipment.sandbox.open(
+                self.world(), Limits(step_seconds=self._equipment.settings.max_step_seconds)
+            )
+        )
         try:
             starting = self._scribe.commit(lambda tx: self._start(tx, past))
             opened = Prompt.open(self._equipment, self._store, self._agent, self._run, self._context)

@@ -4,6 +4,9 @@ Inside there is the interpreter's binary and the system's libraries, read-only, 
 files, no network, no other processes, no environment. A fault in the interpreter then meets an empty
 room. It costs some milliseconds a worker. In many containers the kernel does not allow it; then the
 sandbox stands alone, and the daemon's log says so.
+
+With or without the wall, the kernel ends a worker when its daemon ends, however that came about: a worker
+that computes would not look up before its step's limit, a minute later.
 """
 
 from __future__ import annotations
@@ -29,8 +32,10 @@ class Jail:
         """`folder` is where the program is kept; without one, in a temporary folder."""
         self._temporary = folder is None
         self._folder = folder
+        self.confined = False
+        """Whether the program locks workers in; else it only ends them with the daemon."""
         self.program = self._made()
-        """To be run in place of the interpreter's binary; None if there is no second wall."""
+        """To be run in place of the interpreter's binary; None if nothing can be put around it."""
 
     def close(self) -> None:
         if self._temporary and self._folder is not None:
@@ -38,19 +43,30 @@ class Jail:
             self._folder = None
 
     def _made(self) -> Path | None:
-        wall, binary = shutil.which("bwrap"), _interpreter()
-        if wall is None or binary is None:
+        wall, binary, leash = shutil.which("bwrap"), _interpreter(), shutil.which("setpriv")
+        if binary is None or not (wall or leash):
             return None
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="rlmd-jail-"))
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        program = self._folder / "worker"
-        program.write_text(f'#!/bin/sh\nexec {shlex.join(_command(wall, binary))} "$@"\n', encoding="utf-8")
-        program.chmod(0o700)
-        if not _works(program):
+        if wall is not None:
+            program = self._written(_command(wall, binary))
+            if _works(program):
+                self.confined = True
+                return program
             log.info("bubblewrap is installed, but the system does not let it work: workers run without it")
-            self.close()
-            return None
+        if leash is not None:
+            program = self._written([leash, "--pdeathsig", "KILL", str(binary)])
+            if _works(program):
+                return program
+        self.close()
+        return None
+
+    def _written(self, command: list[str]) -> Path:
+        assert self._folder is not None
+        program = self._folder / "worker"
+        program.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n', encoding="utf-8")
+        program.chmod(0o700)
         return program
 
 

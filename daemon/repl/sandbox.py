@@ -91,7 +91,7 @@ class Sandbox:
     @property
     def confined(self) -> bool:
         """Whether workers run under bubblewrap."""
-        return self._jail.program is not None
+        return self._jail.confined
 
     async def __aenter__(self) -> Self:
         _raise_descriptors(self._max_processes * _DESCRIPTORS_PER_WORKER + _DESCRIPTORS_FOR_OTHERS)
@@ -146,6 +146,9 @@ class Sandbox:
                 await ready.worker.begin(world.event)
             except MontyError:
                 await self.release(ready.worker)  # It died while it waited.
+            except BaseException:
+                await self.release(ready.worker)
+                raise
             else:
                 self._refill(world.now, limits)
                 return ready.worker
@@ -175,7 +178,8 @@ class Sandbox:
                 self._ready = _Ready((policy(now), limits), await self._open(now, limits))
 
         spare = self._max_processes - len(self._workers) > _SPARE
-        if spare and (self._refilling is None or self._refilling.done()):
+        # While a run waited for a worker of its own, another may have been made ready already.
+        if spare and self._ready is None and (self._refilling is None or self._refilling.done()):
             self._refilling = asyncio.create_task(refill(), name="refill")
 
     async def release(self, worker: Worker) -> None:

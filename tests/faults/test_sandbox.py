@@ -18,6 +18,8 @@ from tests.loop.runner import py
 from tests.model_server import Exchange, ModelServer, Scripted, Slow
 
 ENDLESS = py("kept = 1\nwhile True: pass")
+STEP_SECONDS = 4
+"""Of computing in one step."""
 BUSY_SECONDS = 0.3
 """Of computing, by which a worker is known that does."""
 TOLD_SECONDS = 2.0
@@ -35,7 +37,8 @@ def mind() -> Iterator[ModelServer]:
 
 @pytest.fixture(scope="module")
 def house(mind: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
-    with DaemonProcess(tmp_path_factory.mktemp("sandbox") / "data", env=model_env(mind)) as daemon:
+    data, config = tmp_path_factory.mktemp("sandbox") / "data", {"max_step_seconds": STEP_SECONDS}
+    with DaemonProcess(data, env=model_env(mind), config=config) as daemon:
         yield daemon
 
 
@@ -158,6 +161,12 @@ def test_a_worker_that_hangs_is_no_hindrance_to_a_cancel(
 
 
 HARM: dict[str, tuple[str, str]] = {
+    "an endless loop": ("while True: pass", "step_seconds"),
+    "an endless flood": ("while True: print('x' * 1_000)", "step_seconds"),
+    "a loop that catches all": (
+        "while True:\n    try:\n        while True: pass\n    except BaseException:\n        pass",
+        "step_seconds",
+    ),
     "memory in parts": ("x = []\nwhile True: x.append('a' * 100_000)", "memory_bytes"),
     "memory at once": ("x = 'a' * 10**12", "memory_bytes"),
     "a number without end": ("x = 2 ** 10**10", "memory_bytes"),

@@ -12,9 +12,10 @@ import pytest
 from rlmd.daemon.repl.jail import Jail
 
 
-def test_without_bubblewrap_there_is_no_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_tools_there_is_no_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert Jail().program is None
+    jail = Jail()
+    assert (jail.program, jail.confined) == (None, False)
 
 
 def test_a_bubblewrap_that_does_not_work_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -22,7 +23,10 @@ def test_a_bubblewrap_that_does_not_work_is_not_used(monkeypatch: pytest.MonkeyP
     broken.write_text("#!/bin/sh\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert Jail().program is None
+    jail = Jail()
+    assert not jail.confined
+    assert jail.program is None or "bwrap" not in jail.program.read_text()
+    jail.close()
 
 
 def test_it_keeps_to_its_folder(tmp_path: Path) -> None:
@@ -35,7 +39,8 @@ def test_it_keeps_to_its_folder(tmp_path: Path) -> None:
 def test_inside_there_are_no_files_of_ours_and_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RLMD_TEST_SECRET", "honey")
     jail = Jail()
-    if jail.program is None:
+    if jail.program is None or not jail.confined:
+        jail.close()
         pytest.skip("bubblewrap does not work on this machine")
     try:
         # The interpreter's place is taken by a program that looks around.

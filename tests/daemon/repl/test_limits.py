@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -134,6 +136,36 @@ async def test_closing_leaves_no_process() -> None:
         await sessions[1].close()
         await sessions[1].close()
     assert _workers() == []
+
+
+async def test_at_most_one_worker_stands_ready() -> None:
+    async with Sandbox() as pool:
+
+        async def use(seconds: float) -> None:
+            await asyncio.sleep(seconds)
+            run = Steps(await pool.open(world(), QUICK))
+            await run("x = 1")
+            await run.session.close()
+
+        # At all distances: some come while a worker is being made ready, and some just after.
+        distances = random.Random(7)
+        for _ in range(8):
+            await asyncio.gather(*(use(distances.uniform(0, 0.6)) for _ in range(20)))
+        await asyncio.sleep(0.5)
+        # One that stands ready, and one of the pool's own.
+        assert len(_workers()) <= 2
+
+
+async def test_a_run_that_is_cancelled_while_it_gets_its_worker_leaves_none() -> None:
+    async with Sandbox() as pool:
+        for number in range(40):
+            opening = asyncio.create_task(pool.open(world(), QUICK))
+            await asyncio.sleep(number * 0.001)
+            opening.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await (await opening).close()
+        await asyncio.sleep(0.5)
+        assert len(_workers()) <= 3
 
 
 async def test_opening_takes_milliseconds(sandbox: Sandbox) -> None:
