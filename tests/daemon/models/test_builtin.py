@@ -13,8 +13,8 @@ from rlmd.daemon.models.builtin import BuiltinModel, answer, event_text
 from rlmd.daemon.models.builtin_language import slug, subject
 from rlmd.daemon.models.builtin_rules import program_for
 from rlmd.daemon.models.choose import choose
+from rlmd.daemon.models.fallback import FallbackModel
 from rlmd.daemon.models.fences import parse
-from rlmd.daemon.models.openai import OpenAIModel
 from rlmd.daemon.repl.api import Call as HostCall
 from rlmd.daemon.repl.api import Limits, Outcome, World
 from rlmd.daemon.repl.sandbox import Sandbox
@@ -427,5 +427,5 @@ async def test_choose() -> None:
     assert isinstance(choose(api_key="", base_url=""), BuiltinModel)
     for key, url in (("k", None), (None, "http://127.0.0.1:1/v1")):
         model = choose(api_key=key, base_url=url)
-        assert isinstance(model, OpenAIModel)
+        assert isinstance(model, FallbackModel)
         await model.close()
