@@ -26,7 +26,7 @@ from rlmd.errors import RlmdError
 from rlmd.memory.accounts import Accounts
 from rlmd.memory.agents import Agents
 from rlmd.memory.clock import SystemClock
-from rlmd.memory.search import Embedder, Index, LexicalEmbedder, OpenAIEmbedder
+from rlmd.memory.search import Embedder, Index, OpenAIEmbedder
 from rlmd.memory.source import Texts
 from rlmd.memory.store import House
 from rlmd.settings import Settings
@@ -86,7 +86,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event) -> None:
             data=str(settings.data),
             model=model.label,
             model_name=settings.model or model.default,
-            embedder=embedder.label,
+            embedder=embedder.label if embedder else "built in (words and near spellings; no model)",
             start_time=clock.now(),
         )
         backend = Backend(house=house, engine=engine, searcher=index, facts=facts)
@@ -149,10 +149,10 @@ def _first_user(house: House, settings: Settings) -> None:
         scratch.replace(settings.token_file)
 
 
-def _embedder(settings: Settings, stack: AsyncExitStack) -> Embedder:
+def _embedder(settings: Settings, stack: AsyncExitStack) -> Embedder | None:
     kind, _, name = settings.embedder.partition(":")
     if kind == "lexical":
-        return LexicalEmbedder()
+        return None
     url = settings.openai_base_url or "https://api.openai.com/v1"
     embedder = OpenAIEmbedder(url=url, model=name, key=settings.openai_api_key)
     stack.callback(embedder.close)

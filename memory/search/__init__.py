@@ -1,6 +1,6 @@
 """Search by words and by meaning, over a derived index that may be deleted at any time."""
 
-from .embedders import Embedder, LexicalEmbedder, OpenAIEmbedder
+from .embedders import Embedder, OpenAIEmbedder
 from .index import Index, IndexState, IndexStatus
 from .source import Document, Shelf, Source, readable
 
@@ -10,7 +10,6 @@ __all__ = [
     "Index",
     "IndexState",
     "IndexStatus",
-    "LexicalEmbedder",
     "OpenAIEmbedder",
     "Shelf",
     "Source",
