@@ -2,6 +2,7 @@
 
 from .embedders import Embedder, OpenAIEmbedder
 from .index import Index, IndexState, IndexStatus
+from .local import LocalEmbedder
 from .source import Document, Shelf, Source, readable
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "Index",
     "IndexState",
     "IndexStatus",
+    "LocalEmbedder",
     "OpenAIEmbedder",
     "Shelf",
     "Source",

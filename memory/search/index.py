@@ -88,6 +88,8 @@ class Index:
         if error := patient.failure:
             state = IndexState.REBUILDING if isinstance(error, Unavailable) else IndexState.FAILING
             return state, f"searching by words alone: {error}"
+        if keeper.vectorist is None or not keeper.vectorist.known:
+            return IndexState.REBUILDING, "the embedder is being loaded"
         if missing:
             return IndexState.REBUILDING, f"embedded {passages - missing:,} of {passages:,} passages"
         return IndexState.READY, ""

@@ -301,13 +301,7 @@ class Keeper:
             return False
         with self._lock:
             shelves = list(self._kept.values())
-        busy = False
-        for kept in shelves:
-            try:
-                busy = self.vectorist.advance(self._tables, kept) or busy
-            except Damaged as error:
-                self.doubt(kept.shelf, error)
-        return busy
+        return self.vectorist.advance(self._tables, shelves, self.doubt)
 
     def _check_doubted(self) -> None:
         with self._lock:

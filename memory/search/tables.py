@@ -14,8 +14,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-# Lance reports what it does on stderr; read when its library is loaded.
-os.environ.setdefault("LANCE_LOG", "off")
+# Read when the libraries are loaded. Lance reports what it does on stderr. Arrow's own allocator and a thread
+# for each of many files keep memory that a daemon at rest has no use for.
+for _name, _value in {
+    "LANCE_LOG": "off",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "LANCE_CPU_THREADS": "2",
+    "LANCE_IO_THREADS": "2",
+}.items():
+    os.environ.setdefault(_name, _value)
 
 INDEX_CACHE = 64 << 20
 FILE_CACHE = 16 << 20

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import islice
 
 import numpy as np
 
-from rlmd.errors import RlmdError
+from rlmd.errors import RlmdError, Unavailable
 
 from .embedders import Patient, Vector, Vectors
 from .kept import Kept
 from .meanings import Meanings, table_name
 from .ranking import Row
+from .source import Shelf
 from .tables import Damaged, Tables
 from .tail import Taken, Waiting
 
 log = logging.getLogger(__name__)
 
-PAGE = 128
+PAGE = 64
 """Passages that are embedded and added together."""
 FEW_MISSING = PAGE
 """Passages without a vector up to which the others' vectors count: of more, those would fall behind."""
-AT_ONCE = 64
+AT_ONCE = PAGE
 """Passages of the tail that a search has embedded; if there are more, it finds them by their words."""
 RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 60.0
@@ -37,35 +38,70 @@ class Vectorist:
         self.patient = patient
         self._delay = RETRY_SECONDS
         self._due = 0.0
+        self._identity: tuple[str, int] | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether the embedder has said what it is, so that its vectors can be looked for."""
+        return self._identity is not None
 
     def due_in(self, shelves: Iterable[Kept]) -> float | None:
         """Seconds until the next try; None if there is nothing to be tried."""
-        if all(kept.meanings is not None and not kept.missing for kept in shelves):
+        if self._identity and all(kept.meanings is not None and not kept.missing for kept in shelves):
             return None
         return max(self._due - time.monotonic(), 0.05)
 
-    def advance(self, tables: Tables, kept: Kept) -> bool:
-        """Make the next vectors of a shelf; whether there were any to be made.
+    def advance(
+        self, tables: Tables, shelves: Iterable[Kept], doubt: Callable[[Shelf, Damaged], None]
+    ) -> bool:
+        """Make the next vectors of each shelf; whether there were any to be made.
 
-        Raises:
-            Damaged: the passages cannot be read.
+        `doubt` is told of shelves whose passages cannot be read.
         """
         if time.monotonic() < self._due:
             return False
+        busy = False
         try:
-            if kept.meanings is None:
-                self._open(tables, kept)
-                return True
-            if not kept.missing:
-                self._compact(kept)
-                return False
-            self._make(tables, kept, kept.meanings)
+            self._identity = self._identity or self.patient.identity()
+            for kept in shelves:
+                try:
+                    busy = self._next(tables, kept, *self._identity) or busy
+                except Damaged as error:
+                    self._wait()
+                    doubt(kept.shelf, error)
+        except Unavailable:
+            self._due = time.monotonic() + RETRY_SECONDS
         except RlmdError as error:
             log.warning("vectors are tried again in %g s: %s", self._delay, error)
-            self._due = time.monotonic() + self._delay
-            self._delay = min(2 * self._delay, LONGEST_RETRY_SECONDS)
+            self._wait()
+        else:
+            if busy:
+                self._delay = RETRY_SECONDS
+        return busy
+
+    def _wait(self) -> None:
+        self._due = time.monotonic() + self._delay
+        self._delay = min(2 * self._delay, LONGEST_RETRY_SECONDS)
+
+    def _next(self, tables: Tables, kept: Kept, embedder: str, dimension: int) -> bool:
+        name = table_name(kept.shelf.name, embedder)
+        if kept.meanings is None:
+            self._open(tables, kept, name, dimension)
+            return True
+        if not kept.missing:
+            self._compact(kept)
             return False
-        self._delay = RETRY_SECONDS
+        page = set(islice(kept.missing, PAGE))
+        rows = kept.shelved.stamped(page)  # Fewer, if some were replaced since.
+        vectors = self.patient.embed([embedded(row) for row in rows])
+        try:
+            kept.meanings.add(rows, vectors)
+            kept.missing -= page
+            if not kept.missing:
+                kept.meanings.compact(now=True)
+                self._drop_others(tables, kept, name)
+        except Damaged as error:
+            self.lost(kept, error)
         return True
 
     def prepared(self, kept: Kept, taken: Taken) -> Vectors | None:
@@ -116,9 +152,7 @@ class Vectorist:
         log.warning("the vectors of %s are checked: %s", kept.shelf.name, reason)
         kept.meanings = None
 
-    def _open(self, tables: Tables, kept: Kept) -> None:
-        embedder, dimension = self.patient.identity()
-        name = table_name(kept.shelf.name, embedder)
+    def _open(self, tables: Tables, kept: Kept, name: str, dimension: int) -> None:
         there = kept.shelved.stamps()
         try:
             meanings, stamps = Meanings.open(tables, name, dimension)
@@ -129,21 +163,6 @@ class Vectorist:
         kept.missing = set(np.setdiff1d(there, stamps).tolist())
         kept.meanings = meanings
 
-    def _make(self, tables: Tables, kept: Kept, meanings: Meanings) -> None:
-        page = set(islice(kept.missing, PAGE))
-        rows = kept.shelved.stamped(page)  # Fewer, if some were replaced since.
-        vectors = self.patient.embed([embedded(row) for row in rows])
-        try:
-            meanings.add(rows, vectors)
-            kept.missing -= page
-            if kept.missing:
-                self._compact(kept)
-                return
-            meanings.compact(now=True)
-            self._drop_others(tables, kept)
-        except Damaged as error:
-            self.lost(kept, error)
-
     def _compact(self, kept: Kept) -> None:
         try:
             if kept.meanings is not None:
@@ -151,9 +170,8 @@ class Vectorist:
         except Damaged as error:
             self.lost(kept, error)
 
-    def _drop_others(self, tables: Tables, kept: Kept) -> None:
+    def _drop_others(self, tables: Tables, kept: Kept, mine: str) -> None:
         """Vectors of embedders that were there before; until now they could have been returned to."""
-        mine = table_name(kept.shelf.name, self.patient.identity()[0])
         for name in tables.names():
             if name.startswith(f"{kept.shelf.name}.") and name != mine:
                 tables.drop(name)
