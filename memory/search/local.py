@@ -6,12 +6,14 @@ is `Unavailable`, and searches go by words. A fetch that failed is tried again, 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import threading
 import time
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +121,8 @@ class LocalEmbedder:
 
 def _by_name(name: str, cache: Path) -> _Loaded:
     fastembed = _fastembed()
+    from loguru import logger
+
     known = {each["model"].lower(): each for each in fastembed.TextEmbedding.list_supported_models()}
     if name.lower() not in known:
         raise ModelError(
@@ -126,15 +130,19 @@ def _by_name(name: str, cache: Path) -> _Loaded:
             field="embedder",
             remedy=f"Name one that it lists, such as {_KNOWN}, or a folder: RLMD_EMBEDDER=local:/folder.",
         )
+    told: list[str] = []  # Its errors say less than its log.
+    sink = logger.add(told.append, level="ERROR", format="{message}")
     try:
         model = fastembed.TextEmbedding(name, cache_dir=str(cache), threads=THREADS)
     except Exception as error:
         raise ModelError(
-            f"the model {name} could not be fetched: {_sentence(error)}",
+            f"the model {name} could not be fetched: {(told or [_sentence(error)])[0].splitlines()[0]}",
             field="embedder",
             remedy="It is tried again by itself. Without a network, fetch it elsewhere and name its folder: "
             "RLMD_EMBEDDER=local:/folder. To stop trying: RLMD_EMBEDDER=builtin.",
         ) from error
+    finally:
+        logger.remove(sink)
     loaded = _measured(model, name)
     said = int(known[name.lower()]["dim"])
     if loaded.dimension != said:
@@ -220,8 +228,10 @@ def _embed(model: _Model, texts: Sequence[str], dimension: int | None) -> Vector
 
 
 def _fastembed() -> Any:
-    # Its bars would be drawn into the daemon's log.
+    # Its bars would be drawn into the daemon's log, and nobody is to be told what is used here.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    warnings.filterwarnings("ignore", message="Cannot enable progress bars")
     try:
         import fastembed
         from loguru import logger
@@ -231,7 +241,8 @@ def _fastembed() -> Any:
             field="embedder",
             remedy="pip install 'rlmd[local]', or use RLMD_EMBEDDER=builtin.",
         ) from error
-    logger.disable("fastembed")  # It would tell again what our errors tell.
+    with contextlib.suppress(ValueError):
+        logger.remove(0)  # It would tell on stderr again what our errors tell.
     return fastembed
 
 

@@ -24,8 +24,8 @@ for _name, _value in {
 }.items():
     os.environ.setdefault(_name, _value)
 
-INDEX_CACHE = 64 << 20
-FILE_CACHE = 16 << 20
+INDEX_CACHE = 32 << 20
+FILE_CACHE = 8 << 20
 """Bytes that LanceDB may keep of indexes, and of what it knows about files; its defaults are gigabytes."""
 READ = 1_024
 """Rows that are read together: bounds the memory that reading a whole table takes."""
@@ -110,8 +110,8 @@ def spare_memory() -> None:
     """
     if mallopt := _libc("mallopt"):
         largest_kept, top_kept, pools = -3, -1, -8  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_ARENA_MAX
-        mallopt(largest_kept, 256 << 10)
-        mallopt(top_kept, 256 << 10)
+        mallopt(largest_kept, 128 << 10)
+        mallopt(top_kept, 128 << 10)
         mallopt(pools, 2)
 
 
