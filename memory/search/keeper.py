@@ -49,6 +49,8 @@ WARM = 16
 """Shelves that are opened at the start."""
 REST_SECONDS = 2.0
 """Of quiet, after which memory is given back."""
+COMPACT_AT_REST = 256
+"""Rows from which a shelf is compacted in the quiet; see `COMPACT_ROWS` for when it must be."""
 RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 60.0
 
@@ -197,6 +199,8 @@ class Keeper:
         due = None if self.vectorist is None else self.vectorist.due_in(self._kept.values())
         quiet = REST_SECONDS if due is None else min(due, REST_SECONDS)
         if not self._wake.wait(quiet) and quiet == REST_SECONDS:
+            for kept in list(self._kept.values()):
+                self._guarded(kept.shelf, partial(kept.shelved.compact, rows=COMPACT_AT_REST))
             release_memory()
             self._wake.wait(None if due is None else due - quiet)
 
@@ -287,7 +291,7 @@ class Keeper:
             yield
         shelved.add([], mark=last)
         shelved.index()
-        shelved.compact(now=True)
+        shelved.compact(rows=0)
         self._settle(shelf, last)
         with self._lock:
             self._keep(shelf, shelved)

@@ -21,7 +21,7 @@ import numpy as np
 from .embedders import Vector, Vectors
 from .filter import Filter
 from .ranking import Row
-from .shelved import COMPACT_BATCHES, COMPACT_ROWS, DEPTH, FEW, Stamps
+from .shelved import COMPACT_BATCHES, COMPACT_ROWS, DEPTH, Stamps
 from .tables import READ, Altered, Tables, damage, optimize
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 COMPARED = 20_000
 """Vectors up to which all are compared."""
 _REFINE = 5
+_FEW = 1_000
+"""Hidden ids that are sifted from the answer; more are left to LanceDB's filter, which forgoes the index."""
 _COLUMNS = ["id", "key", "time", "stamp"]
 
 
@@ -108,8 +110,8 @@ class Meanings:
                 self._indexed = True
 
     def nearest(self, vector: Vector, filter: Filter, hidden: Collection[int]) -> dict[int, float]:
-        """Stamps of the nearest, with how near they are; those of a few hidden ids may be among them."""
-        few = len(hidden) <= FEW
+        """Stamps of the nearest, with how near they are, without those whose id is in `hidden`."""
+        few = len(hidden) <= _FEW
         condition = filter.sql(() if few else hidden)
         limit = DEPTH + (len(hidden) if few else 0)
         with damage():
@@ -118,9 +120,10 @@ class Meanings:
                 search = search.where(condition, prefilter=True).bypass_vector_index()
             elif self._indexed:
                 search = search.refine_factor(_REFINE)
-            answer = search.limit(limit).select(["stamp", "_distance"]).to_arrow()
-            near = 1.0 - answer["_distance"].to_numpy()
-            return dict(zip(answer["stamp"].to_pylist(), near.tolist(), strict=True))
+            answer = search.limit(limit).select(["id", "stamp", "_distance"]).to_arrow()
+            columns = (answer[column].to_pylist() for column in ("id", "stamp", "_distance"))
+            near = [(stamp, 1.0 - far) for id, stamp, far in zip(*columns, strict=True) if id not in hidden]
+            return dict(near[:DEPTH])
 
     def closeness(self, vector: Vector, stamps: Collection[int]) -> dict[int, float]:
         """How near these are, as far as they are here."""

@@ -22,17 +22,20 @@ from .filter import Filter
 from .keeper import Keeper, ids
 from .kept import Kept
 from .ranking import Candidate, Row, Statistics, rank
+from .shelved import DEPTH
 from .source import Shelf, Source
 from .spelling import near
 from .tables import Damaged
 from .tail import Glance, Waiting
-from .vectors import FEW_MISSING, Vectorist
+from .vectors import Vectorist
 from .words import query_words
 
 log = logging.getLogger(__name__)
 
 SCANNED_PASSAGES = 20_000
 """Passages that a search reads of a shelf that is being built, at most."""
+LEAST_DEPTH = 40
+"""Candidates taken from full text where it is alone: LanceDB's order of them is all but ours."""
 PATIENCE_SECONDS = 5.0
 """How long a search waits for the keeper to write what is too much to be held in the tail."""
 WORDS = 64
@@ -80,9 +83,10 @@ class Searcher:
         statistics = kept.shelved.statistics
         waiting = [passage for passage in glance.passages if filter.allows(passage.row)]
         weights = _weights(terms, statistics, waiting)
-        rows = {row.stamp: row for row in kept.shelved.candidates(weights, filter, glance.ids)}
         vectorist = self._keeper.vectorist
         vector = None if vectorist is None else _vector(vectorist, kept, query, waiting)
+        depth = max(LEAST_DEPTH, 2 * k) if vector is None else DEPTH
+        rows = {row.stamp: row for row in kept.shelved.candidates(weights, filter, glance.ids, k, depth)}
         if vectorist is None or vector is None:
             rows |= {each.row.stamp: each.row for each in waiting if not each.words.isdisjoint(weights)}
             found = [Candidate(row, 0.0) for row in rows.values()]
@@ -153,7 +157,7 @@ def _weights(terms: list[str], statistics: Statistics, waiting: Sequence[Waiting
 
 def _vector(vectorist: Vectorist, kept: Kept, query: str, waiting: list[Waiting]) -> Vector | None:
     """The query's vector, with those of the tail; None if words have to do."""
-    if kept.meanings is None or len(kept.missing) > FEW_MISSING:
+    if kept.meanings is None or kept.missing:  # Those without one would fall behind.
         return None
     try:
         return vectorist.query(query, waiting)

@@ -19,13 +19,14 @@ from .tables import READ, Altered, Tables, damage, optimize
 Stamps = NDArray[np.int64]
 
 DEPTH = 100
-"""Candidates taken from full text, and again from the vectors."""
+"""Candidates taken from full text where vectors are weighed against it, and again from the vectors."""
 COMPACT_BATCHES = 64
 """Batches between two compactions: each leaves a fragment, and many fragments slow a search down."""
-COMPACT_ROWS = 4_096
+COMPACT_ROWS = 2_048
 """Rows between two compactions: full text looks through new rows one by one."""
-FEW = 64
-"""Hidden ids that are sifted from the answer; more are left to LanceDB's filter, which costs a scan."""
+_CLOSE = 1.05
+"""Scores of LanceDB whose ratio is below this are as good as equal: it counts words by parts of the table."""
+_DEEPEST = 2_560
 _MARK = -1
 """The `id` of marks; their `version` is the sequence number."""
 _COLUMNS = ["id", "key", "version", "start", "text", "words", "time", "origin", "stamp"]
@@ -62,7 +63,7 @@ class Shelved:
                 shelved.statistics.add(text for text, mark in texts if not mark)
             # A search must work, and find something, before anybody relies on it.
             if word := next(iter(shelved.statistics.holding), ""):
-                shelved.candidates([word], Filter(), ())
+                shelved.candidates([word], Filter(), (), 1, 1)
         return shelved
 
     def index(self) -> None:
@@ -108,26 +109,38 @@ class Shelved:
             self._batches += 1
             self._rows += len(rows)
 
-    def compact(self, *, now: bool = False) -> None:
-        """Join small fragments and give back the space of old ones, if it is time to."""
-        if self._batches < COMPACT_BATCHES and self._rows < COMPACT_ROWS and not now:
+    def compact(self, *, batches: int = COMPACT_BATCHES, rows: int = COMPACT_ROWS) -> None:
+        """Join small fragments and give back the space of old ones, if there were as many since last time."""
+        if self._batches < batches and self._rows < rows:
             return
         with damage():
             self._table.delete(f"id = {_MARK} AND version < {self.applied}")
             optimize(self._table)
             self._batches = self._rows = 0
 
-    def candidates(self, words: Iterable[str], filter: Filter, hidden: Collection[int]) -> list[Row]:
-        """The best by their words, without the rows whose id is in `hidden`."""
-        query = " ".join(words)
+    def candidates(
+        self, words: Iterable[str], filter: Filter, hidden: Collection[int], k: int, depth: int
+    ) -> list[Row]:
+        """The best by their words, without the rows whose id is in `hidden`.
+
+        As many as `depth`, and more while the `k`th is hardly better than the last: which ones come first of
+        many that are as good is then for the ranking to say, and not for the order in the table.
+        """
+        query, limit = " ".join(words), depth
         with damage():
-            few = len(hidden) <= FEW
-            limit = DEPTH + (len(hidden) if few else 0)
-            found = self._found(query, filter.sql(() if few else hidden), limit)
-            kept = [row for row in found if row.id not in hidden]
-            if len(kept) < DEPTH and len(found) == limit:  # Long texts are hidden, of many passages.
-                kept = self._found(query, filter.sql(hidden), DEPTH)
-        return kept
+            while True:
+                rows, scores = self._found(query, filter.sql(), limit)
+                # Most of what is hidden is new, and not here at all: it is not worth a filter.
+                kept = [at for at, row in enumerate(rows) if row.id not in hidden]
+                close = len(kept) < k or scores[kept[k - 1]] <= _CLOSE * scores[-1]
+                if len(rows) < limit or not close:
+                    return [rows[at] for at in kept]
+                if limit == _DEEPEST:
+                    break
+                limit = min(4 * limit, _DEEPEST)
+            if len(kept) < k:  # Long texts are hidden, of many passages.
+                return self._found(query, filter.sql(hidden), depth)[0]
+            return [rows[at] for at in kept]
 
     def stamps(self) -> Stamps:
         """The stamps of all rows."""
@@ -141,11 +154,12 @@ class Shelved:
             query = self._table.search().where(_among("stamp", stamps)).select(_COLUMNS)
             return _rows(query.to_arrow()) if stamps else []
 
-    def _found(self, query: str, condition: str, limit: int) -> list[Row]:
+    def _found(self, query: str, condition: str, limit: int) -> tuple[list[Row], list[float]]:
         search = self._table.search(query, query_type="fts", fts_columns="words")
         if condition:
             search = search.where(condition, prefilter=True)
-        return _rows(search.limit(limit).select([*_COLUMNS, "_score"]).to_arrow())
+        answer = search.limit(limit).select([*_COLUMNS, "_score"]).to_arrow()
+        return _rows(answer), answer["_score"].to_pylist()
 
 
 def _rows(answer: Any) -> list[Row]:

@@ -23,8 +23,6 @@ log = logging.getLogger(__name__)
 
 PAGE = 64
 """Passages that are embedded and added together."""
-FEW_MISSING = PAGE
-"""Passages without a vector up to which the others' vectors count: of more, those would fall behind."""
 AT_ONCE = PAGE
 """Passages of the tail that a search has embedded; if there are more, it finds them by their words."""
 RETRY_SECONDS = 1.0
