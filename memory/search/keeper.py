@@ -227,6 +227,8 @@ class Keeper:
             kept.since = kept.since or now
             if came and len(kept.tail) < FLUSH and now - kept.since < FLUSH_SECONDS:
                 gathering = True
+                if self.vectorist is not None:
+                    self.vectorist.ahead(kept)
                 continue
             kept.since = 0.0
             if taken := kept.tail.take():

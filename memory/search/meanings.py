@@ -98,15 +98,15 @@ class Meanings:
         """Join small fragments, and index what is much, if it is time to."""
         if self._batches < COMPACT_BATCHES and self._rows < COMPACT_ROWS and not now:
             return
+        from lancedb.index import IvfRq
+
         with damage():
             optimize(self._table)
             self.count = self._table.count_rows()
             self._batches = self._rows = 0
             if self.count > COMPARED and not self._indexed and self._dimension % 8 == 0:
                 log.info("indexing %d vectors", self.count)
-                self._table.create_index(
-                    metric="dot", index_type="IVF_RQ", vector_column_name="vector", replace=True
-                )
+                self._table.create_index("vector", config=IvfRq(distance_type="dot"))
                 self._indexed = True
 
     def nearest(self, vector: Vector, filter: Filter, hidden: Collection[int]) -> dict[int, float]:

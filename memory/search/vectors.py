@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -25,6 +26,8 @@ PAGE = 64
 """Passages that are embedded and added together."""
 AT_ONCE = PAGE
 """Passages of the tail that a search has embedded; if there are more, it finds them by their words."""
+MOST_AHEAD = 1_024
+"""Passages that get their vectors before they are written; of more, they follow."""
 RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 60.0
 
@@ -104,7 +107,7 @@ class Vectorist:
 
     def prepared(self, kept: Kept, taken: Taken) -> Vectors | None:
         """The vectors of what is to be written, if they can be had now; else they follow later."""
-        if kept.meanings is None or kept.missing or taken.long or len(taken.passages) > 4 * PAGE:
+        if kept.meanings is None or kept.missing or taken.long or len(taken.passages) > MOST_AHEAD:
             return None
         try:
             self.embed_waiting(taken.passages)
@@ -113,6 +116,12 @@ class Vectorist:
             return None
         vectors = [passage.vector for passage in taken.passages if passage.vector is not None]
         return np.stack(vectors) if vectors else np.zeros((0, 1), dtype=np.float32)
+
+    def ahead(self, kept: Kept) -> None:
+        """Give vectors to what gathers in the tail, so that few are left for a search to wait for."""
+        if kept.meanings is not None and not kept.missing and self.patient.failure is None:
+            with contextlib.suppress(RlmdError):
+                self.embed_waiting(kept.tail.glance().passages[:MOST_AHEAD])
 
     def query(self, text: str, passages: Sequence[Waiting]) -> Vector:
         """The vector of a query; the passages of the tail get theirs with it. Raises `RlmdError`."""
