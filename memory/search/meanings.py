@@ -98,7 +98,7 @@ class Meanings:
         """Join small fragments, and index what is much, if it is time to."""
         if self._batches < COMPACT_BATCHES and self._rows < COMPACT_ROWS and not now:
             return
-        from lancedb.index import IvfRq
+        from lancedb.index import BTree, IvfRq
 
         with damage():
             optimize(self._table)
@@ -107,6 +107,7 @@ class Meanings:
             if self.count > COMPARED and not self._indexed and self._dimension % 8 == 0:
                 log.info("indexing %d vectors", self.count)
                 self._table.create_index("vector", config=IvfRq(distance_type="dot"))
+                self._table.create_index("stamp", config=BTree())
                 self._indexed = True
 
     def nearest(self, vector: Vector, filter: Filter, hidden: Collection[int]) -> dict[int, float]:

@@ -82,6 +82,14 @@ class Shelved:
             )
             self._table.create_index("words", config=plain)
 
+    def index_stamps(self) -> None:
+        """Make rows quick to find by their stamps; worth it in a large table, and only once."""
+        from lancedb.index import BTree
+
+        with damage():
+            if all(index.columns != ["stamp"] for index in self._table.list_indices()):
+                self._table.create_index("stamp", config=BTree())
+
     def remove(self, ids: Collection[int]) -> None:
         """Delete all rows of these variables or messages."""
         if not ids:

@@ -14,7 +14,7 @@ from rlmd.errors import RlmdError, Unavailable
 
 from .embedders import Patient, Vector, Vectors
 from .kept import Kept
-from .meanings import Meanings, table_name
+from .meanings import COMPARED, Meanings, table_name
 from .ranking import Row
 from .source import Shelf
 from .tables import Damaged, Tables
@@ -100,6 +100,8 @@ class Vectorist:
             kept.missing -= page
             if not kept.missing:
                 kept.meanings.compact(now=True)
+                if kept.meanings.count > COMPARED:
+                    kept.shelved.index_stamps()
                 self._drop_others(tables, kept, name)
         except Damaged as error:
             self.lost(kept, error)
