@@ -154,8 +154,6 @@ def _first_user(house: House, settings: Settings) -> None:
 
 def main(settings: Settings) -> int:
     """Run the daemon in this process until a signal; returns the exit status."""
-    # A thread that computes, such as the index's, gives way to the one that answers in half a millisecond.
-    sys.setswitchinterval(0.0005)
     # Whatever is written below the data directory is its owner's alone.
     os.umask(0o077)
     logging.basicConfig(
