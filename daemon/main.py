@@ -26,11 +26,12 @@ from rlmd.errors import RlmdError
 from rlmd.memory.accounts import Accounts
 from rlmd.memory.agents import Agents
 from rlmd.memory.clock import SystemClock
-from rlmd.memory.search import Embedder, Index, LexicalEmbedder, OpenAIEmbedder
+from rlmd.memory.search import Index
 from rlmd.memory.source import Texts
 from rlmd.memory.store import House
 from rlmd.settings import Settings
 
+from .embedding import BUILT_IN, embedder_of
 from .feed import Feed
 from .lock import DataLock
 from .loop.engine import Engine
@@ -62,7 +63,9 @@ async def serve(settings: Settings, *, stop: asyncio.Event) -> None:
         clock = SystemClock()
         house = stack.enter_context(House.open(settings.database, clock))
         _first_user(house, settings)
-        embedder = _embedder(settings, stack)
+        embedder = embedder_of(settings)
+        if embedder is not None:
+            stack.callback(embedder.close)
         index = Index(settings.index, house.database, embedder, Texts())
         index.start()
         stack.callback(index.close)
@@ -86,7 +89,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event) -> None:
             data=str(settings.data),
             model=model.label,
             model_name=settings.model or model.default,
-            embedder=embedder.label,
+            embedder=embedder.label if embedder else BUILT_IN,
             start_time=clock.now(),
         )
         backend = Backend(house=house, engine=engine, searcher=index, facts=facts)
@@ -147,16 +150,6 @@ def _first_user(house: House, settings: Settings) -> None:
             file.flush()
             os.fsync(file.fileno())
         scratch.replace(settings.token_file)
-
-
-def _embedder(settings: Settings, stack: AsyncExitStack) -> Embedder:
-    kind, _, name = settings.embedder.partition(":")
-    if kind == "lexical":
-        return LexicalEmbedder()
-    url = settings.openai_base_url or "https://api.openai.com/v1"
-    embedder = OpenAIEmbedder(url=url, model=name, key=settings.openai_api_key)
-    stack.callback(embedder.close)
-    return embedder
 
 
 def main(settings: Settings) -> int:

@@ -71,8 +71,9 @@ class Settings:
     sub_model: str = _text("", "RLMD_SUB_MODEL")
     """The model of `llm` and `rlm` calls, or several as in `model`. Empty means `model`."""
 
-    embedder: str = _text("lexical", "RLMD_EMBEDDER")
-    """What makes vectors for search: `lexical` (built in) or `openai:MODEL` (asks the provider)."""
+    embedder: str = _text("builtin", "RLMD_EMBEDDER")
+    """How search knows meaning: `builtin` (by words and near spellings only), `openai:MODEL` (asks the
+    provider), `local:/FOLDER` (a model in ONNX format) or `local:NAME` (a model that is fetched once)."""
 
     timezone: str = _text("UTC", "RLMD_TIMEZONE")
     """The owner's time zone, such as `Europe/Berlin`. `load` takes the machine's if nothing is said."""
@@ -110,6 +111,11 @@ class Settings:
     def index(self) -> Path:
         """Folder of the search index, derived from the database."""
         return self.data / "index"
+
+    @property
+    def models(self) -> Path:
+        """Folder of local models that were fetched by name."""
+        return self.data / "models"
 
     @property
     def token_file(self) -> Path:
@@ -282,13 +288,24 @@ def _check_text(name: str, text: str) -> Path | str | None:
             return _check_listen(text)
         case "openai_base_url" if text and not text.startswith(("http://", "https://")):
             raise ValueError("an address that begins with http:// or https://")
-        case "embedder" if text != "lexical" and text.removeprefix("openai:") in ("", text):
-            raise ValueError("`lexical` or `openai:MODEL`")
+        case "embedder":
+            return _check_embedder(text)
         case "timezone" if not _zone_exists(text):
             raise ValueError("a name such as Europe/Berlin or UTC")
         case "log_level" if text not in LOG_LEVELS:
             raise ValueError(f"one of {', '.join(LOG_LEVELS)}")
     return text
+
+
+def _check_embedder(text: str) -> str:
+    kind, colon, name = text.partition(":")
+    if text in ("builtin", "lexical"):  # It was called so first.
+        return "builtin"
+    if kind == "local" and name.startswith("~"):
+        name = os.path.expanduser(name)
+    if not colon or kind not in ("openai", "local") or not name or name.startswith("."):
+        raise ValueError("`builtin`, `openai:MODEL`, `local:/FOLDER` or `local:NAME`")
+    return f"{kind}:{name}"
 
 
 def _check_listen(text: str) -> str | None:

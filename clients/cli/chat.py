@@ -64,9 +64,7 @@ def _ensure(settings: Settings, no_start: bool) -> bool:
 def _introduce(status: Status, settings: Settings) -> None:
     file = settings.config_file
     out.note(f"model: {status.model}. Change it: OPENAI_API_KEY and RLMD_MODEL, or {file}; then `rlmd down`.")
-    out.note(
-        f"embedder: {status.embedder}. Change it: RLMD_EMBEDDER=openai:MODEL, or `embedder` in that file."
-    )
+    out.note(f"embedder: {status.embedder}. Change it: RLMD_EMBEDDER=local:NAME or openai:MODEL, or there.")
 
 
 class Talk:

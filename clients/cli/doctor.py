@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 
 import click
 
@@ -154,10 +155,16 @@ def _model(settings: Settings) -> Finding:
 
 
 def _embedder(settings: Settings) -> Finding:
-    name = settings.embedder.removeprefix("openai:")
-    if name == settings.embedder:
-        return Finding(check="embedder", ok=True, detail=f"{name}, built in")
-    return _provider(settings, "embedder", name)
+    kind, _, name = settings.embedder.partition(":")
+    if kind == "openai":
+        return _provider(settings, "embedder", name)
+    if kind == "local" and find_spec("fastembed") is None:
+        detail, remedy = "fastembed is missing", "Install it: pip install 'rlmd[local]'"
+        return Finding(check="embedder", ok=False, detail=detail, remedy=remedy)
+    if kind == "local" and name.startswith("/") and not Path(name).is_dir():
+        remedy = "Name a folder with a model in ONNX format and its tokenizer."
+        return Finding(check="embedder", ok=False, detail=f"there is no folder {name}", remedy=remedy)
+    return Finding(check="embedder", ok=True, detail=name or "built in: words and near spellings")
 
 
 def _provider(settings: Settings, check: str, model: str) -> Finding:

@@ -1,7 +1,8 @@
 """Search by words and by meaning, over a derived index that may be deleted at any time."""
 
-from .embedders import Embedder, LexicalEmbedder, OpenAIEmbedder
+from .embedders import Embedder, OpenAIEmbedder
 from .index import Index, IndexState, IndexStatus
+from .local import LocalEmbedder
 from .source import Document, Shelf, Source, readable
 
 __all__ = [
@@ -10,7 +11,7 @@ __all__ = [
     "Index",
     "IndexState",
     "IndexStatus",
-    "LexicalEmbedder",
+    "LocalEmbedder",
     "OpenAIEmbedder",
     "Shelf",
     "Source",

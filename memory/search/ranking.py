@@ -1,16 +1,18 @@
 """The ranking: one formula for every candidate, wherever it came from (the index, the queue or a scan).
 
 The score of a passage is the weighted sum of BM25 (Robertson et al., 1994), over the best of the candidates,
-and of the vectors' dot product above the embedder's floor, over the best of the candidates. So it is between
-0 and 1, and compares passages of one search only. Measured against reciprocal rank fusion, a sum of
-normalised scores finds more: the ranks forget how much better the first is than the second.
+and of the vectors' dot product above the embedder's floor, over the best of the candidates. Without an
+embedder it is BM25 alone. So it is between 0 and 1, and compares passages of one search only. Measured
+against reciprocal rank fusion, a sum of normalised scores finds more: the ranks forget how much better the
+first is than the second.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from math import log
 
 from rlmd.memory.clock import from_micros
@@ -37,6 +39,20 @@ class Row:
     time: int
     """Microseconds since 1970."""
     origin: int
+    stamp: int
+    """A digest of all the rest: tells what was altered on disk, and which vector is the passage's."""
+
+    @classmethod
+    def stamped(
+        cls, *, id: int, key: str, version: int, start: int, text: str, words: str, time: int, origin: int
+    ) -> Row:
+        """A row with the stamp that belongs to it."""
+        told = f"{id} {version} {start} {time} {origin} {key}\n{words}\n{text}".encode(errors="replace")
+        stamp = int.from_bytes(blake2b(told, digest_size=8).digest(), "big", signed=True)
+        return cls(
+            id=id, key=key, version=version, start=start, text=text, words=words, time=time,
+            origin=origin, stamp=stamp,
+        )  # fmt: skip
 
 
 class Statistics:
@@ -65,19 +81,19 @@ class Statistics:
                 if self.holding[word] <= 0:
                     del self.holding[word]
 
-    def bm25(self, query: Sequence[str], text: str) -> float:
-        """How well `text` fits the words of `query`; 0 if it holds none of them."""
+    def bm25(self, query: Mapping[str, float], text: str) -> float:
+        """How well `text` fits the words of `query`, each with its weight; 0 if it holds none of them."""
         found = text.split()
         counts = Counter(found)
         total = max(self.passages, 1)
         usual = max(self.words / total, 1.0)
         norm = SATURATION * (1 - LENGTH + LENGTH * len(found) / usual)
         score = 0.0
-        for word in query:
+        for word, weight in query.items():
             if count := counts[word]:
                 holding = min(max(self.holding.get(word, 0), 1), total)
                 rarity = log(1 + (total - holding + 0.5) / (holding + 0.5))
-                score += rarity * count * (SATURATION + 1) / (count + norm)
+                score += weight * rarity * count * (SATURATION + 1) / (count + norm)
         return score
 
 
@@ -90,7 +106,7 @@ class Candidate:
 
 def rank(
     candidates: Iterable[Candidate],
-    query: Sequence[str],
+    query: Mapping[str, float],
     statistics: Statistics,
     *,
     weight: float,

@@ -89,7 +89,7 @@ def rows(connection: Connection, source: Source, shelf: Shelf, id: int) -> Itera
         return
     title = words(document.title)
     for piece in cut(document.chunks):
-        yield Row(
+        yield Row.stamped(
             id=id,
             key=document.key,
             version=document.version,
@@ -116,10 +116,11 @@ def members(
     return [(id, key) for id, key in connection.execute(query.order_by(order).limit(limit))]
 
 
-def waiting(connection: Connection, shelf: Shelf, limit: int) -> list[Seen]:
-    """What of a shelf has changed and is not applied, oldest first."""
+def waiting(connection: Connection, shelf: Shelf, after: int) -> list[Seen]:
+    """What of a shelf has changed after the number `after` and is not applied, oldest first."""
     item = index_queue.c.message_id if shelf.space_id is None else index_queue.c.variable_id
-    query = select(index_queue.c.seq, item).where(_of(shelf)).order_by(index_queue.c.seq).limit(limit)
+    query = select(index_queue.c.seq, item).where(_of(shelf), index_queue.c.seq > after)
+    query = query.order_by(index_queue.c.seq)
     return [(seq, id) for seq, id in connection.execute(query)]
 
 

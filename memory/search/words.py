@@ -57,11 +57,13 @@ def query_words(text: str) -> list[str]:
     return list(dict.fromkeys(map(stem, telling)))
 
 
-@lru_cache(maxsize=1 << 17)
 def stem(word: str) -> str:
     """The stem of a folded word; of what is not plain Latin letters, the word itself."""
-    if len(word) < 4 or not word.isascii() or not word.isalpha():
-        return word
+    return _stem(word) if len(word) > 3 and word.isascii() and word.isalpha() else word
+
+
+@lru_cache(maxsize=1 << 15)
+def _stem(word: str) -> str:
     with _stemming:  # the stemmer keeps its word in itself while it works
         return str(_stemmer.stemWord(word))
 

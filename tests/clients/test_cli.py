@@ -125,7 +125,7 @@ def test_json_of_every_list(cli: Cli) -> None:
     status = json.loads(cli("status", "--json").out)
     assert {"pid", "version", "data", "socket", "model", "embedder"} <= status.keys()
     assert json.loads(cli("version", "--json").out)["version"] == status["version"]
-    assert json.loads(cli("config", "--json").out)["embedder"] == {"value": "lexical", "source": "default"}
+    assert json.loads(cli("config", "--json").out)["embedder"] == {"value": "builtin", "source": "default"}
     assert all(finding["ok"] for finding in json.loads(cli("doctor", "--json").out))
 
 

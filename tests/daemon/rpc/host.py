@@ -25,7 +25,7 @@ from rlmd.daemon.rpc.server import FILES, MAX_MESSAGE, Server
 from rlmd.memory.accounts import Accounts
 from rlmd.memory.clock import ManualClock
 from rlmd.memory.records import EntryKind, Run, RunLimits, RunState, User
-from rlmd.memory.search import Index, LexicalEmbedder
+from rlmd.memory.search import Index
 from rlmd.memory.source import Texts
 from rlmd.memory.store import House, Store, Transaction
 from rlmd.settings import Settings
@@ -234,7 +234,7 @@ async def daemon(folder: Path, **options: Any) -> AsyncIterator[Daemon]:
 
 @contextlib.contextmanager
 def _indexing(folder: Path, house: House) -> Iterator[Index]:
-    index = Index(folder, house.database, LexicalEmbedder(), Texts())
+    index = Index(folder, house.database, None, Texts())
     index.start()
     try:
         yield index

@@ -1,41 +1,13 @@
-"""Both embedders: unit vectors, the same every time, and errors that say what to do."""
+"""The embedders: unit vectors, the same every time, and errors that say what to do."""
 
 from __future__ import annotations
-
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from rlmd.errors import ModelError
-from rlmd.memory.search import LexicalEmbedder, OpenAIEmbedder
+from rlmd.memory.search import OpenAIEmbedder
 from tests.model_server import ModelServer, Status
-
-
-def test_vectors_are_of_unit_length_even_of_nothing() -> None:
-    vectors = LexicalEmbedder().embed(["a text", "", "?!", "猫"])
-    assert vectors.shape == (4, LexicalEmbedder.dimension)
-    assert vectors.dtype == np.float32
-    assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
-
-
-def test_typing_errors_and_inflections_are_nearer_than_other_words() -> None:
-    embedder = LexicalEmbedder()
-    asked, error, other = embedder.embed(
-        ["restaurant in Lisbon", "restarant in Lisbonn", "a garden full of roses"]
-    )
-    assert asked @ error > embedder.floor
-    assert asked @ other < embedder.floor
-
-
-def test_another_process_gives_the_same_vectors() -> None:
-    code = (
-        "from rlmd.memory.search import LexicalEmbedder\n"
-        "print(LexicalEmbedder().embed(['Bob lives in Berlin']).tobytes().hex())"
-    )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert out.stdout.strip() == LexicalEmbedder().embed(["Bob lives in Berlin"]).tobytes().hex()
 
 
 def test_an_endpoint_is_asked_in_batches_and_measured_once(model_server: ModelServer) -> None:

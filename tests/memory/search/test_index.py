@@ -13,7 +13,7 @@ import pytest
 
 from rlmd.errors import Unavailable
 from rlmd.memory.search import IndexState, OpenAIEmbedder
-from rlmd.memory.search.table import COMPACT_AFTER
+from rlmd.memory.search.shelved import COMPACT_BATCHES
 from tests.memory.search.world import LOG, SPACE, START, World, world
 from tests.model_server import ModelServer, Status
 
@@ -151,13 +151,13 @@ async def test_messages_have_shelves_of_their_own(made: World) -> None:
 
 async def test_many_single_writes_are_compacted(made: World) -> None:
     await made.settled()
-    for at in range(COMPACT_AFTER * 2):
+    for at in range(COMPACT_BATCHES * 2):
         made.set(f"note/{at}", f"zebra{at}")
         await made.settled()
     table: Any = lancedb.connect(str(made.folder)).open_table("space-1")
     assert set(await made.keys("zebra1 zebra2 zebra90", k=3)) == {"note/1", "note/2", "note/90"}
     # A compaction may be under way, and the fragments since the one before it still there.
-    assert len(table) > 2 * COMPACT_AFTER > table.stats()["fragment_stats"]["num_fragments"]
+    assert len(table) > 2 * COMPACT_BATCHES > table.stats()["fragment_stats"]["num_fragments"]
 
 
 async def test_a_dropped_shelf_leaves_nothing(made: World) -> None:

@@ -9,15 +9,10 @@ from pathlib import Path
 import pytest
 
 from rlmd.memory.records import Passage
-from rlmd.memory.search import Embedder, LexicalEmbedder
-from tests.memory.search.world import LOG, SPACE, World, world
+from rlmd.memory.search import Embedder
+from tests.memory.search.world import LOG, SPACE, Letters, World, world
 
 QUERIES = ["Lisbon train", "roses", "who is a baker", "number 17", "zebra"]
-
-
-class OtherEmbedder(LexicalEmbedder):
-    name = "other"
-    dimension = 256
 
 
 def _fill(made: World) -> None:
@@ -74,8 +69,11 @@ def _leave_manifest_out(folder: Path) -> None:
 @pytest.mark.parametrize(
     "harm", [_delete, _truncate, _empty, _zero, _zero_data, _zero_full_text, _leave_manifest_out]
 )
-async def test_a_damaged_index_is_built_anew(tmp_path: Path, harm: Callable[[Path], None]) -> None:
-    with world(tmp_path) as made:
+@pytest.mark.parametrize("embedder", [None, Letters()], ids=["words", "vectors"])
+async def test_a_damaged_index_is_built_anew(
+    tmp_path: Path, harm: Callable[[Path], None], embedder: Embedder | None
+) -> None:
+    with world(tmp_path, embedder) as made:
         _fill(made)
         await made.settled()
         made.set("late", "A late note about Lisbon")
@@ -83,7 +81,7 @@ async def test_a_damaged_index_is_built_anew(tmp_path: Path, harm: Callable[[Pat
         before = await _answers(made)
         assert sum(map(len, before)) > 20
     harm(made.folder)
-    with world(tmp_path) as made:
+    with world(tmp_path, embedder) as made:
         assert "late" in await made.keys("late note")
         await _answers(made)
         await made.settled()
@@ -107,8 +105,8 @@ async def test_damage_under_a_running_index_does_not_fail_a_search(tmp_path: Pat
         assert await _answers(made) == before
 
 
-async def test_another_embedder_builds_it_anew(tmp_path: Path) -> None:
-    embedders: list[Embedder] = [LexicalEmbedder(), OtherEmbedder(), LexicalEmbedder()]
+async def test_another_embedder_makes_the_vectors_anew(tmp_path: Path) -> None:
+    embedders: list[Embedder | None] = [None, Letters(256), Letters(128), Letters(256), None]
     answers: list[list[list[Passage]]] = []
     for embedder in embedders:
         with world(tmp_path, embedder) as made:
@@ -117,7 +115,9 @@ async def test_another_embedder_builds_it_anew(tmp_path: Path) -> None:
             await _answers(made)
             await made.settled()
             answers.append(await _answers(made))
-    assert answers[0] == answers[2]
+    assert answers[0] == answers[4]
+    assert answers[1] == answers[3]
+    assert answers[0] != answers[1] != answers[2]
 
 
 async def test_what_was_in_the_queue_at_the_end_is_applied_at_the_next_start(tmp_path: Path) -> None:

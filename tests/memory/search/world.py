@@ -5,22 +5,51 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection, delete, insert, select, update
 
 from rlmd.memory.clock import to_micros
 from rlmd.memory.database import Database
-from rlmd.memory.search import Document, Embedder, Index, IndexState, LexicalEmbedder, Shelf, readable
+from rlmd.memory.search import Document, Embedder, Index, IndexState, Shelf, readable
+from rlmd.memory.search.embedders import Vectors, normalized
+from rlmd.memory.search.words import raw_words
 from rlmd.memory.tables import agents, index_queue, messages, metadata, spaces, users, variables, versions
 
 SPACE = Shelf(space_id=1)
 LOG = Shelf(agent_id=1)
 START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Letters:
+    """A small embedder: runs of three letters, hashed. It sees what two words have in common inside."""
+
+    weight = 0.3
+    floor = 0.2
+
+    def __init__(self, dimension: int = 256) -> None:
+        self.dimension = dimension
+        self.name = self.label = f"letters-{dimension}"
+        self.texts = 0
+        """That it has been given."""
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        self.texts += len(texts)
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        for row, text in enumerate(texts):
+            for word in raw_words(text):
+                for at in range(len(word) - 2):
+                    vectors[row, zlib.crc32(word[at : at + 3].encode()) % self.dimension] += 1
+        return normalized(vectors)
+
+    def close(self) -> None:
+        pass
 
 
 class SmallSource:
@@ -67,7 +96,7 @@ class World:
         self.folder = folder / "index"
         self.database = Database(folder / "rlmd.sqlite")
         self.database.write(_prepare).result()
-        self.index = Index(self.folder, self.database, embedder or LexicalEmbedder(), SmallSource())
+        self.index = Index(self.folder, self.database, embedder, SmallSource())
 
     def set(self, name: str, value: Any, *, when: datetime = START) -> None:
         self.set_many({name: value}, when=when)
