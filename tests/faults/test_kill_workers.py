@@ -19,7 +19,7 @@ GONE_SECONDS = 2.0
 def computing(daemon: DaemonProcess) -> list[psutil.Process]:
     """Workers that have computed for a while: they do not look whether their daemon is still there."""
     found = psutil.Process(daemon.pid).children(recursive=True)
-    return [process for process in found if process.cpu_times().user > 0.2]
+    return [process for process in found if process.is_running() and process.cpu_times().user > 0.2]
 
 
 @pytest.mark.skipif(
