@@ -259,6 +259,8 @@ class Keeper:
             with self._database.reading() as connection:
                 read = queue.rows(connection, self._source, kept.shelf, id)
                 while part := list(islice(read, ADDED)):
+                    if self.closing:
+                        return  # A long text takes its time; all of it is still in the queue.
                     kept.shelved.add(part)
                     kept.missing.update(row.stamp for row in part)
         # The mark comes with the last rows: a commit fewer, and never before all of them.
@@ -286,6 +288,8 @@ class Keeper:
                 page = queue.members(connection, shelf, after, PAGE)
                 rows = (row for id, _ in page for row in queue.rows(connection, self._source, shelf, id))
                 while part := list(islice(rows, ADDED)):
+                    if self.closing:
+                        return
                     shelved.add(part)
             if not page:
                 break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -167,6 +168,22 @@ async def test_a_dropped_shelf_leaves_nothing(made: World) -> None:
     made.say("carol", "ahoy")
     await made.settled()
     assert not (made.folder / "space-1.lance").exists()
+
+
+async def test_it_closes_in_the_middle_of_a_long_text(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.set_many(NOTES)
+        await made.settled()
+        files = len(list(made.folder.rglob("*")))
+        made.set("book", "A chapter of many words, and no end to it.\n" * 400_000)
+        while len(list(made.folder.rglob("*"))) == files:
+            time.sleep(0.01)  # noqa: ASYNC251
+        made.index.close()
+        assert made.index.status().pending == 1, "it was indexed to its end first"
+    with world(tmp_path) as made:
+        made.set("book", "A pangolin.")
+        await made.settled()
+        assert (await made.keys("pangolin"))[0] == "book"
 
 
 async def test_it_says_when_it_is_closed(made: World) -> None:
