@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from openai.types.chat import ChatCompletionChunk
 
 from .api import Reply, Request, Usage
+from .text import mend
 
 MAX_BYTES = 2 * 1024 * 1024
 """Bytes of UTF-8 of an answer; what is beyond is not read."""
@@ -152,12 +153,3 @@ def estimate_tokens(text: str) -> int:
 def numbered(reasons: Sequence[str]) -> str:
     """Why tries failed, in one line."""
     return "; ".join(f"try {number}: {reason}" for number, reason in enumerate(reasons, 1))
-
-
-def mend(text: str) -> str:
-    """The text with each half of a character (a lone surrogate) made U+FFFD, and matching halves joined."""
-    try:
-        text.encode()
-        return text
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -19,11 +19,11 @@ from collections.abc import Sequence
 
 from . import builtin_answers as answers
 from . import builtin_language as language
-from .answer import mend
 from .api import Message, OnText, Reply, Request, Usage
 from .builtin_code import fenced, say
 from .builtin_extract import extract
 from .builtin_rules import own_step, program_for
+from .text import mend
 
 MODEL = "builtin"
 

@@ -8,8 +8,6 @@ from rlmd.errors import InvalidInput
 
 from .api import Model
 from .builtin import BuiltinModel
-from .fallback import FallbackModel
-from .openai import OpenAIModel
 
 
 def choose(*, api_key: str | None, base_url: str | None) -> Model:
@@ -20,6 +18,10 @@ def choose(*, api_key: str | None, base_url: str | None) -> Model:
     """
     if api_key or base_url:
         _check(api_key or "", base_url or "")
+        # A second and 23 MB, which only those pay who have a provider.
+        from .fallback import FallbackModel
+        from .openai import OpenAIModel
+
         return FallbackModel(OpenAIModel(api_key=api_key or None, base_url=base_url or None))
     return BuiltinModel()
 

@@ -16,7 +16,8 @@ import openai
 
 from rlmd.errors import ModelError
 
-from .answer import mend, numbered
+from .answer import numbered
+from .text import mend
 
 LONGEST_WAIT = 60.0
 """Seconds between two tries at most. Who asks for more is believed, and not tried again."""

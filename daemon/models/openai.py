@@ -19,8 +19,9 @@ import httpx2
 import openai
 
 from . import failures
-from .answer import Answer, Unreadable, mend
+from .answer import Answer, Unreadable
 from .api import OnText, Reply, Request
+from .text import mend
 
 DEFAULT_URL = "https://api.openai.com/v1"
 TRIES = 4
