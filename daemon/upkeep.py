@@ -1,6 +1,6 @@
 """What the daemon does now and then on its own: it drops what nobody will ask for any more.
 
-That is answers of request ids, and pieces of uploads that broke.
+That is answers of request ids, and what deleted agents and broken uploads have left.
 
 APScheduler fires; nothing of importance hangs on a firing, because each one finds out by itself what
 there is to do.
