@@ -1,6 +1,6 @@
 """What the daemon does now and then on its own: it drops what nobody will ask for any more.
 
-That is answers of request ids, and pieces of uploads that broke.
+That is answers of request ids, and what deleted agents and broken uploads have left.
 
 APScheduler fires; nothing of importance hangs on a firing, because each one finds out by itself what
 there is to do.
@@ -32,7 +32,7 @@ class Upkeep:
 
     def __enter__(self) -> Upkeep:
         self._scheduler.add_job(self._forget_requests, "interval", seconds=EVERY_SECONDS)
-        self._scheduler.add_job(self._sweep_uploads, "interval", seconds=EVERY_SECONDS)
+        self._scheduler.add_job(self._sweep, "interval", seconds=EVERY_SECONDS)
         self._scheduler.start()
         return self
 
@@ -48,9 +48,9 @@ class Upkeep:
         except RlmdError as error:
             log.warning("old requests could not be dropped: %s", error)
 
-    def _sweep_uploads(self) -> None:
+    def _sweep(self) -> None:
         try:
-            if swept := self._house.sweep_uploads():
-                log.debug("deleted %d pieces that broken uploads had left", swept)
+            if swept := self._house.sweep():
+                log.debug("deleted %d pieces that nothing reached", swept)
         except RlmdError as error:
-            log.warning("what broken uploads left could not be deleted: %s", error)
+            log.warning("what nothing reaches could not be deleted: %s", error)

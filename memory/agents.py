@@ -14,8 +14,8 @@ from rlmd.errors import AlreadyExists, InvalidInput, NotFound, PreconditionFaile
 
 from .clock import from_micros, to_micros
 from .names import check_id, check_text, short
-from .pieces import sweep
 from .records import Agent, RunLimits, RunState, User
+from .sweeping import leave_space
 from .tables import agents, index_queue, runs, spaces
 
 MAX_INSTRUCTIONS = 20_000
@@ -87,7 +87,10 @@ class Agents:
         return self.get(name)
 
     def delete(self, name: str) -> Agent:
-        """Delete the agent, its space, log and runs. Raises NotFound, or PreconditionFailed."""
+        """Delete the agent, its space, log and runs. Raises NotFound, or PreconditionFailed.
+
+        What was in the space cannot be reached any more; the next sweep deletes it.
+        """
         agent = self.get(name)
         active = select(runs.c.id).where(runs.c.agent_id == agent.id, runs.c.state.in_(_ACTIVE)).limit(1)
         if self._connection.execute(active).first() is not None:
@@ -100,11 +103,10 @@ class Agents:
             select(agents.c.space_id).where(agents.c.id == agent.id)
         ).scalar_one()
         self._connection.execute(delete(agents).where(agents.c.id == agent.id))
-        self._connection.execute(delete(spaces).where(spaces.c.id == space_id))
         # A row without a variable or message tells the index that the whole shelf is gone.
         self._connection.execute(insert(index_queue), [{"space_id": space_id, "agent_id": None}])
         self._connection.execute(insert(index_queue), [{"space_id": None, "agent_id": agent.id}])
-        sweep(self._connection, self._user.id)
+        leave_space(self._connection, self._user.id, space_id)
         return agent
 
     def _row(self, name: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -38,7 +38,7 @@ class Contents:
         head = content.inline or b""
         return self.put(head[: len(head) - len(before)] + data + before)
 
-    def store(self, packed: Iterable[Packed]) -> None:
+    def store(self, packed: Sequence[Packed]) -> None:
         """Store leaves that are joined later."""
         self._ropes.store(packed)
 

@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 import zstandard
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from rlmd.errors import InternalError
 
-from .tables import agents, journal, pieces, runs, spaces, uploads, variables, versions
+from .tables import pieces
 
 LEAF = 64 * 1024
 """Most bytes of a leaf, before compression."""
@@ -36,6 +36,8 @@ FAN = 64
 """Most children of a node."""
 AHEAD = 32
 """Pieces that are fetched together where all are read."""
+WATCHED = "rlmd_watched"
+"""Under this name, a connection's `info` has the users of whom is noted what is stored: see sweeping.py."""
 _CUT_ONE_IN = 32
 """One line in so many ends a leaf."""
 _CHILD = struct.Struct(">20sQQ")
@@ -89,11 +91,14 @@ class Ropes:
         """Store the content that the chunks make together; returns the root's address."""
         return self.join([self._leaf(data) for data in _cut(chunks, self._text)])
 
-    def store(self, packed: Iterable[Packed]) -> None:
+    def store(self, packed: Sequence[Packed]) -> None:
         """Store leaves; those that are there already are left alone."""
         rows = [{"user_id": self._user, "hash": one.piece.hash, "data": one.data} for one in packed]
         if rows:
             self._connection.execute(_put[self._connection.dialect.name], rows)
+        watched: dict[int, set[bytes]] = self._connection.info.get(WATCHED, {})
+        if (noted := watched.get(self._user)) is not None:
+            noted.update(one.piece.hash for one in packed)
 
     def join(self, leaves: Sequence[Piece], *, after: bytes | None = None) -> bytes:
         """The content of stored leaves, one or more, behind that of the root `after`; gives the root."""
@@ -219,40 +224,6 @@ class Ropes:
 
     def _load(self, address: bytes) -> tuple[bytes, bytes]:
         return _unpacked(address, self._connection.execute(_get, {"u": self._user, "h": address}).scalar())
-
-
-def sweep(connection: Connection, user_id: int) -> int:
-    """Delete the user's pieces that no version and no journal row reaches any more; returns how many.
-
-    While a value of the user's is being uploaded, its pieces are reached by nothing yet: then this only
-    leaves word that it should be done later (see uploads.py).
-    """
-    if connection.execute(select(uploads.c.id).where(uploads.c.user_id == user_id)).first() is not None:
-        connection.execute(insert(uploads), {"user_id": user_id, "time": 0})
-        return 0
-    kept: set[bytes] = set()
-    ropes = Ropes(connection, user_id, text=False)
-    of_versions = (
-        select(versions.c.root)
-        .join(variables, versions.c.variable_id == variables.c.id)
-        .join(spaces, variables.c.space_id == spaces.c.id)
-        .where(spaces.c.user_id == user_id, versions.c.root.is_not(None))
-    )
-    of_journal = (
-        select(journal.c.root)
-        .join(runs, journal.c.run_id == runs.c.id)
-        .join(agents, runs.c.agent_id == agents.c.id)
-        .where(agents.c.user_id == user_id, journal.c.root.is_not(None))
-    )
-    for statement in (of_versions, of_journal):
-        for root in connection.execute(statement).scalars().all():
-            ropes.reachable(root, kept)
-    present = connection.execute(select(pieces.c.hash).where(pieces.c.user_id == user_id)).scalars().all()
-    gone = [{"u": user_id, "h": address} for address in present if address not in kept]
-    if gone:
-        unreached = delete(pieces).where(pieces.c.user_id == bindparam("u"), pieces.c.hash == bindparam("h"))
-        connection.execute(unreached, gone)
-    return len(gone)
 
 
 class _Codec(threading.local):

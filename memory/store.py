@@ -12,6 +12,7 @@ row of another. What one `write` does commits together or not at all, and is on 
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from datetime import datetime
@@ -37,8 +38,9 @@ from .questions import Questions
 from .records import User
 from .runs import Runs, unfinished, waking
 from .statements import SPACE
+from .sweeping import LEFT, sweep, waiting
 from .tables import agents, messages, requests, runs, spaces, users, variables
-from .uploads import Uploads, abandoned, clear
+from .uploads import Uploads
 from .variables import Space
 
 T = TypeVar("T")
@@ -66,6 +68,7 @@ class House:
     def __init__(self, database: Database, clock: Clock) -> None:
         self.database = database
         self.clock = clock
+        self._sweeping = threading.Lock()
 
     @classmethod
     def open(cls, path: Path, clock: Clock) -> House:
@@ -124,14 +127,12 @@ class House:
             lambda c: c.execute(delete(requests).where(requests.c.time < limit)).rowcount
         )
 
-    def sweep_uploads(self) -> int:
-        """Delete what broken uploads have left; returns how many pieces. Waits for the writer."""
-        with self.database.reading() as connection:
-            found = abandoned(connection, self.clock.now())
-        return sum(
-            self.database.write(lambda c, id=user_id: clear(c, id, self.clock.now())).result()  # type: ignore[misc]
-            for user_id in found
-        )
+    def sweep(self) -> int:
+        """Delete what deleted agents and broken uploads have left; returns how many pieces. May take long."""
+        with self._sweeping:
+            with self.database.reading() as connection:
+                found = waiting(connection, self.clock.now())
+            return sum(sweep(self.database, user_id, self.clock.now()) for user_id in found)
 
 
 class Store:
@@ -249,7 +250,7 @@ class Transaction:
             select(func.count())
             .select_from(variables)
             .join(spaces, variables.c.space_id == spaces.c.id)
-            .where(spaces.c.user_id == self.user.id, variables.c.deleted.is_(False))
+            .where(spaces.c.user_id == self.user.id, ~LEFT, variables.c.deleted.is_(False))
         )
         of_messages = (
             select(func.count())

@@ -6,7 +6,8 @@ Nothing shows before that.
 
 Leaves that wait for their version are reached by nothing, as garbage is. So an upload has a row from its
 first batch to its end; while a user has one, nothing of theirs is swept. A row that nobody has touched
-for an hour is what a broken upload or a killed daemon has left: it goes, and the sweep is made then.
+for an hour is what a broken upload or a killed daemon has left: it counts as word that there is something to
+sweep (see sweeping.py).
 """
 
 from __future__ import annotations
@@ -14,21 +15,19 @@ from __future__ import annotations
 from datetime import datetime
 from hashlib import blake2b
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, update
 
 from rlmd.errors import DeadlineExceeded, InvalidInput, TooLarge
 
 from .clock import to_micros
 from .content import Contents
-from .pieces import LEAF, Cutter, Packed, Piece, pack, sweep
+from .pieces import LEAF, Cutter, Packed, Piece, pack
 from .records import Kind
 from .tables import uploads
 from .values import MAX_BYTES
 
 BATCH_BYTES = 2 * 1024 * 1024
 """Bytes of content, before compression, that one transaction stores."""
-IDLE_MICROSECONDS = 3600 * 1_000_000
-"""How long an upload may rest before it counts as abandoned."""
 SMALL = LEAF
 """Bytes up to which a value is better written as a whole: at the edge, small leaves are joined."""
 
@@ -135,19 +134,6 @@ class Uploads:
         """It broke; the next sweep takes its pieces."""
         mine = (uploads.c.id == id) & (uploads.c.user_id == self._user)
         self._connection.execute(update(uploads).where(mine).values(time=0))
-
-
-def abandoned(connection: Connection, now: datetime) -> list[int]:
-    """Ids of the users of whom uploads were given up."""
-    limit = to_micros(now) - IDLE_MICROSECONDS
-    return list(connection.scalars(select(uploads.c.user_id).where(uploads.c.time < limit).distinct()))
-
-
-def clear(connection: Connection, user_id: int, now: datetime) -> int:
-    """Forget the uploads that were given up and delete their pieces, once no other is under way."""
-    limit = to_micros(now) - IDLE_MICROSECONDS
-    connection.execute(delete(uploads).where(uploads.c.user_id == user_id, uploads.c.time < limit))
-    return sweep(connection, user_id)
 
 
 def _not_text(offset: int, content: bytes, error: UnicodeDecodeError) -> InvalidInput:

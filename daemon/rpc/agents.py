@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 
-from rlmd.errors import InvalidInput, PreconditionFailed
+from rlmd.errors import InvalidInput, PreconditionFailed, RlmdError
 from rlmd.memory.names import short
 from rlmd.memory.records import RunLimits
 from rlmd.memory.store import Transaction
@@ -21,6 +23,8 @@ from .errors import about
 from .names import agent_of
 from .pages import cut, place, size_of
 from .service import Service
+
+log = logging.getLogger(__name__)
 
 TEXTS = ("instructions", "model", "sub_model")
 LIMITS = ("steps", "depth", "seconds", "model_calls")
@@ -71,12 +75,21 @@ class Agents(Service, AgentsServicer):
 
         for left in reversed(range(DELETE_TRIES)):
             try:
-                return await self.once(request, work, Empty)
+                done = await self.once(request, work, Empty)
+                # The agent is gone; what only it reached goes in the background.
+                asyncio.get_running_loop().run_in_executor(None, self._sweep)
+                return done
             except PreconditionFailed:
                 if not request.force or not left:
                     raise
             await self.backend.engine.cancel_agent(self.store(), agent, "the agent is being deleted")
         raise AssertionError("the last try returns or raises")
+
+    def _sweep(self) -> None:
+        try:
+            self.backend.house.sweep()
+        except RlmdError as error:
+            log.info("the sweep after a delete will be made later: %s", error)
 
 
 @contextlib.contextmanager

@@ -98,6 +98,13 @@ REFUSED: list[tuple[str, Call]] = [
     ("reason", lambda c: a(c).run(1).cancel(5)),
     ("n", lambda c: a(c).log.recent("5")),
     ("a", lambda c: a(c).log.between(1, 2)),
+    ("at", lambda c: a(c).run(1).fork("x")),
+    ("at", lambda c: a(c).run(1).fork(0)),
+    ("agent", lambda c: c.questions.list(agent=3)),  # type: ignore[arg-type]
+    ("ended", lambda c: c.questions.list(ended=1)),  # type: ignore[arg-type]
+    ("n", lambda c: c.questions.list(n=-1)),
+    ("question", lambda c: c.questions.get(3)),  # type: ignore[arg-type]
+    ("question", lambda c: c.questions.answer(3, "yes")),  # type: ignore[arg-type]
     ("query", lambda c: a(c).log.search(None)),
     ("k", lambda c: a(c).log.search("x", k=BIG)),
     ("user", lambda c: c.admin.create_user(3)),  # type: ignore[arg-type]
@@ -130,7 +137,7 @@ def test_refused(client: rlmd.Client, field: str, call: Call) -> None:
 
 def test_the_table_has_every_method() -> None:
     source = inspect.getsource(inspect.getmodule(test_refused) or rlmd)
-    for kind in (rlmd.Client, rlmd.Agent, rlmd.Memory, rlmd.Run, rlmd.Log):
+    for kind in (rlmd.Client, rlmd.Agent, rlmd.Memory, rlmd.Run, rlmd.Log, rlmd.Questions):
         for name, method in inspect.getmembers(kind, inspect.isfunction):
             if not name.startswith("_") and len(inspect.signature(method).parameters) > 1:
                 assert f".{name}(" in source, f"{kind.__name__}.{name}"

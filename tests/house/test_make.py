@@ -102,7 +102,7 @@ def test_a_python_that_will_not_do_is_told(clone: Path, refused: str, told: str)
 def test_help_is_what_make_says_first(clone: Path) -> None:
     done = make(clone)
     assert done.returncode == 0
-    assert [line.split()[1] for line in done.stdout.splitlines()][:3] == ["help", "chat", "test"]
+    assert [line.split()[1] for line in done.stdout.splitlines()][:4] == ["help", "chat", "demo", "test"]
 
 
 def test_ci_runs_what_people_run() -> None:

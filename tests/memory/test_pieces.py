@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, func, select
 
 from rlmd.memory import pieces
-from rlmd.memory.pieces import Ropes, sweep
+from rlmd.memory.pieces import Ropes
 from rlmd.memory.tables import pieces as table
 
 from .host import Home, writing
@@ -174,9 +174,10 @@ def test_a_deleted_agent_leaves_only_what_others_hold(home: Home) -> None:
     home.edit(lambda space: space.set("c", own, writing()), agent="second")
     assert stored(home)[0] > count
     home.write(lambda tx: tx.agents.delete("second"))
+    assert home.house.sweep() > 0
     assert stored(home)[0] == count
     assert home.look(lambda space: space.get("a")).value == shared
-    assert home.house.database.write(lambda c: sweep(c, home.user.id)).result() == 0
+    assert home.house.sweep() == 0
 
 
 def test_an_old_folder_is_read_whatever_the_limits_are_now(

@@ -113,18 +113,18 @@ def test_sweep_leaves_an_upload_alone_and_comes_later(home: Home) -> None:
     assert stored(home) == before, "nothing is swept while pieces wait for their version"
     finish(home, made, id)
     assert home.look(lambda space: space.get("book")).value == TEXT
-    assert home.house.sweep_uploads() == 1, "what the deleted agent left"
+    assert home.house.sweep() == 1, "what the deleted agent left"
     assert home.look(lambda space: space.get("book")).value == TEXT
-    assert home.house.sweep_uploads() == 0
+    assert home.house.sweep() == 0
 
 
 def test_upload_that_rests_too_long_is_given_up(home: Home) -> None:
     made = draft(TEXT.encode())
     id = begin(home, made)
     home.clock.move(timedelta(minutes=59))
-    assert home.house.sweep_uploads() == 0
+    assert home.house.sweep() == 0
     home.clock.move(timedelta(minutes=2))
-    assert home.house.sweep_uploads() == len({leaf.hash for leaf in made.leaves})
+    assert home.house.sweep() == len({leaf.hash for leaf in made.leaves})
     with pytest.raises(DeadlineExceeded):
         finish(home, made, id)
     assert home.look(lambda space: space.names()) == []

@@ -175,12 +175,12 @@ async def test_broken_stream_leaves_nothing(served: Daemon) -> None:
     while not count(served, uploads):  # noqa: ASYNC110
         await asyncio.sleep(0.02)
     assert count(served, pieces) > before
-    assert await asyncio.to_thread(served.house.sweep_uploads) == 0, "an upload under way is left alone"
+    assert await asyncio.to_thread(served.house.sweep) == 0, "an upload under way is left alone"
     call.cancel()
     swept = 0
     while not swept:
         await asyncio.sleep(0.02)
-        swept = await asyncio.to_thread(served.house.sweep_uploads)
+        swept = await asyncio.to_thread(served.house.sweep)
     assert (count(served, pieces), count(served, uploads)) == (before, 0)
     assert (await served.alice.call("ListVariables", parent="spaces/main", show_deleted=True)).variables == []
 

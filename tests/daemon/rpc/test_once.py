@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from rlmd.memory.records import EntryKind
 from rlmd.proto.rlmd.v1 import agents_pb2, memory_pb2
 
-from .host import Daemon, methods
+from .host import Daemon, Row, methods
 
 A, B = memory_pb2.Value(text="a"), memory_pb2.Value(text="b")
 OLD = "spaces/main/variables/old"
@@ -38,7 +39,26 @@ REQUESTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "DeleteAgent": ({"name": "agents/spare"}, {"name": "agents/main"}),
     "Send": ({"agent": "agents/main", "text": "a"}, {"agent": "agents/main", "text": "b"}),
     "Chat": ({"agent": "agents/main", "text": "a"}, {"agent": "agents/main", "text": "b"}),
+    "ForkRun": (
+        {"name": "agents/main/runs/1", "at_call": 1, "answer": "[]"},
+        {"name": "agents/main/runs/1", "at_call": 1, "answer": "[1]"},
+    ),
 }
+
+USAGE = {"input_tokens": 0, "output_tokens": 0, "cached_tokens": 0, "estimated": False}
+PAST: list[Row] = [
+    (EntryKind.STARTED, {"model": "m", "context": []}, 0, 0, ""),
+    (
+        EntryKind.STEP,
+        {"reply": "r", "blocks": ["x"], "model": "m", "usage": USAGE, "note": "", "finish": "stop"},
+        1,
+        0,
+        "",
+    ),
+    (EntryKind.CALL, {"args": {}, "digest": "", "result": ["a"]}, 1, 1, "memory.names"),
+    (EntryKind.ENDED, {"state": "done", "reason": "", "result": None}, 1, 0, ""),
+]
+"""Of a run that has made one call."""
 
 
 def test_every_method_with_a_request_id_is_here() -> None:
@@ -55,17 +75,19 @@ async def test_second_time_gives_the_first_answer(served: Daemon, rpc: str) -> N
         await call("SetVariable", name=name, value=A)
     await call("DeleteVariable", name=GONE)
     request, other = REQUESTS[rpc]
+    if rpc == "ForkRun":
+        await served.write(await served.run(), *PAST)
     first = await call(rpc, **request, request_id="id")
     before = await shown(served)
     again = await call(rpc, **request, request_id="id")
     if rpc == "Chat":
         first, again = ([update for update in each if update.sequence] for each in (first, again))
         assert first[-1].HasField("ended")
-    if rpc == "Send":  # Its run may have said something meanwhile.
-        assert len((await call("ListRuns", parent="agents/-")).runs) == 1
+    if rpc in ("Send", "ForkRun"):  # Its run may have said something meanwhile.
+        assert len((await call("ListRuns", parent="agents/-")).runs) == (1 if rpc == "Send" else 2)
     else:
         assert await shown(served) == before
-    assert again == first
+    assert again == first if rpc != "ForkRun" else again.name == first.name
     refused = await served.alice.refused(rpc, **other, request_id="id")
     assert (refused.code, refused.field) == ("INVALID_ARGUMENT", "request_id")
 
