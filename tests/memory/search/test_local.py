@@ -107,8 +107,9 @@ async def test_another_model_is_taken_while_searches_go_on(tmp_path: Path) -> No
         assert any("of 303 passages" in detail for detail in told)
         await made.settled()
         assert (await made.keys("doctor"))[0] == "three"
-        while len(tables := [path.name for path in made.folder.iterdir() if "space-1." in path.name]) > 2:
-            await asyncio.sleep(0.01)  # The old vectors are dropped after the new ones have taken over.
+        # The old vectors are dropped after the new ones have taken over.
+        while len(tables := [path.name for path in made.folder.iterdir() if "space-1." in path.name]) > 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
         assert sorted(name.count(".") for name in tables) == [1, 2], tables  # Words, and one of vectors.
 
 
