@@ -122,6 +122,7 @@ def test_a_deleted_agent_is_gone_with_all_it_had(home: Home) -> None:
     assert home.store.read(lambda tx: tx.runs.get(run.id)).result == {"odd": "\ud800"}
     home.write(lambda tx: tx.agents.delete("main"))
     assert home.store.read(lambda tx: tx.counts()) == (0, 0, 0)
+    home.house.sweep()
     with home.house.database.reading() as connection:
         for table in ("pieces", "variables", "versions", "runs", "events", "journal", "messages", "spaces"):
             assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 0, table
