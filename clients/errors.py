@@ -39,6 +39,11 @@ def from_rpc(exc: grpc.RpcError, place: str) -> errors.RlmdError:
                 f"The daemon {place} did not answer in time.",
                 remedy="Give a longer timeout, or see `rlmd status` and the daemon's log.",
             )
+        case "CANCELLED":
+            # Nobody here has done that: gRPC ends calls so that come while the daemon stops.
+            return errors.Unavailable(
+                f"The daemon {place} stopped during the call.", remedy="Start it with `rlmd up`."
+            )
         case "UNIMPLEMENTED":
             return errors.InternalError(
                 f"The daemon {place} does not know this call ({text}).",

@@ -65,6 +65,14 @@ def test_an_effect_is_repeated_under_one_id(double: Double) -> None:
     assert set(double.tokens) == {"Bearer secret"}
 
 
+def test_a_call_that_a_stopping_daemon_drops_is_repeated(double: Double) -> None:
+    double.script += [grpc.StatusCode.CANCELLED, variable(4)]
+    with rlmd.connect(data=double.data, timeout=10) as client:
+        assert client.agent().memory.set("a", "x") == 4
+    assert len({request.request_id for request in double.requests}) == 1
+    assert len(double.requests) == 2
+
+
 def test_two_effects_have_two_ids(double: Double) -> None:
     double.script += [variable(1), variable(2)]
     with rlmd.connect(data=double.data) as client:
