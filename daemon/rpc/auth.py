@@ -116,6 +116,7 @@ class Gate(grpc.GenericRpcHandler):
         self._keyring = Keyring(house)
         self._handlers: dict[str, Handler] = {}
         self._streams: set[asyncio.Task[Any]] = set()
+        """Those that wait in a service, and not in gRPC for a message to be sent."""
         self._draining = False
 
     def add_generic_rpc_handlers(self, handlers: object) -> None:
@@ -179,8 +180,12 @@ class Gate(grpc.GenericRpcHandler):
     def _streaming(self, inner: Any, visit: _Visit) -> Any:
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
             async with self._open(context, visit), contextlib.aclosing(inner(request, context)) as messages:
+                task = _task()
                 async for message in _checked(messages, visit):
+                    # While gRPC sends it the task must not be cancelled: nobody would tell the client why.
+                    self._streams.discard(task)
                     yield message
+                    self._enter(task)
 
         return stream
 
@@ -194,10 +199,9 @@ class Gate(grpc.GenericRpcHandler):
     @contextlib.asynccontextmanager
     async def _open(self, context: Context, visit: _Visit) -> AsyncIterator[None]:
         """A stream's time: as the visitor, ended by `drain`, and with statuses for errors."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._streams.add(task)
+        task = _task()
         try:
+            self._enter(task)
             _caller.set(visit.user())
             yield
         except asyncio.CancelledError:
@@ -209,6 +213,12 @@ class Gate(grpc.GenericRpcHandler):
             await abort(context, error, visit.method)
         finally:
             self._streams.discard(task)
+
+    def _enter(self, task: asyncio.Task[Any]) -> None:
+        """From now on `drain` ends the task. Raises Unavailable: it has drained already."""
+        if self._draining:
+            raise _stopping()
+        self._streams.add(task)
 
 
 async def _checked(messages: AsyncIterator[Any], visit: _Visit) -> AsyncIterator[Any]:
@@ -298,6 +308,12 @@ def _answering(inner: Any, visit: _Visit) -> Any:
             await abort(context, error, visit.method)
 
     return answer
+
+
+def _task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
 def _stopping() -> Unavailable:

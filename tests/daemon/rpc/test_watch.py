@@ -154,6 +154,23 @@ async def test_stop_of_the_daemon_ends_streams_with_a_reason(served: Daemon) -> 
     assert "stopping" in (caught.value.details() or "")
 
 
+async def test_a_stream_that_is_amid_sending_is_told_the_reason_too(served: Daemon) -> None:
+    run = await served.run()
+    long: Row = (EntryKind.OBSERVATION, {"text": "x" * 1_000_000}, 1, 0, "")
+    await served.write(run, STARTED, *[long] * 40)
+    stream = served.alice.stream("WatchRun", **watched(run))
+    await stream.read()
+    await asyncio.sleep(0.3)  # More has been sent than is taken in: gRPC waits with the next one.
+    stopping = asyncio.create_task(served.server.stop())
+    await asyncio.sleep(0.1)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        while await stream.read():
+            pass
+    await stopping
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert "stopping" in (caught.value.details() or "")
+
+
 async def test_run_is_shown_with_steps_and_calls(served: Daemon) -> None:
     run = await served.run(text="x" * 2000)
     await served.write(run, *WHOLE)
