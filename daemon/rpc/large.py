@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from rlmd.errors import InvalidInput
+from rlmd.errors import InvalidInput, RlmdError
 from rlmd.memory.names import check_text
 from rlmd.memory.pieces import Packed
 from rlmd.memory.records import Author, Kind
@@ -90,7 +90,9 @@ class _Upload:
     def __init__(self, store: Store, draft: Draft) -> None:
         self._store = store
         self._draft = draft
+        self._stored = False
         self._id: int | None = None
+        """Set on the writer's thread, so that it is known even if the call is cut off meanwhile."""
 
     async def receive(self, requests: AsyncIterator[pb.WriteVariableRequest]) -> None:
         """All of the value.
@@ -146,33 +148,42 @@ class _Upload:
             return answer
 
         answer = await self._store.write(work)
-        self._id = None
+        self._stored = False
         return pb.Variable.FromString(answer)
 
     def leave(self) -> None:
         """Say that what was stored without a version may go."""
-        if (id := self._id) is not None:
-            self._store.submit(lambda tx: tx.uploads.abandon(id))
+        if self._stored:
+            # Behind a batch that was on its way when the call was cut off.
+            self._store.submit(self._abandon)
+
+    def _abandon(self, tx: Transaction) -> None:
+        if self._id is not None:
+            tx.uploads.abandon(self._id)
 
     async def _take(self, data: bytes, *, last: bool = False) -> None:
         await asyncio.to_thread(self._cut, data, last)
         if packed := self._draft.take(BATCH_BYTES):
-            self._id = await self._store.write(lambda tx: _stored(tx, self._id, packed))
+            before, self._stored = self._id, True
+            try:
+                await self._store.write(lambda tx: self._keep(tx, packed))
+            except RlmdError:
+                # Taken back, and so is the row that a first batch has made; its number may be another's now.
+                self._id = before
+                raise
+
+    def _keep(self, tx: Transaction, packed: list[Packed]) -> None:
+        """Store a batch of the upload, which begins with its first one."""
+        if self._id is None:
+            self._id = tx.uploads.begin()
+        else:
+            tx.uploads.touch(self._id)
+        tx.uploads.store(packed)
 
     def _cut(self, data: bytes, last: bool) -> None:
         self._draft.add(data)
         if last:
             self._draft.end()
-
-
-def _stored(tx: Transaction, id: int | None, packed: list[Packed]) -> int:
-    """Store a batch of an upload, which begins with its first one; gives its id."""
-    if id is None:
-        id = tx.uploads.begin()
-    else:
-        tx.uploads.touch(id)
-    tx.uploads.store(packed)
-    return id
 
 
 def _target(first: pb.WriteVariableRequest | None) -> _Target:

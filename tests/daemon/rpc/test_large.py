@@ -172,15 +172,17 @@ async def test_broken_stream_leaves_nothing(served: Daemon) -> None:
     call = make(method.path, method.request.SerializeToString, method.response.FromString)(
         half(), metadata=served.alice.metadata
     )
-    while not count(served, uploads):  # noqa: ASYNC110
-        await asyncio.sleep(0.02)
+    async with asyncio.timeout(20):
+        while not count(served, uploads):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
     assert count(served, pieces) > before
     assert await asyncio.to_thread(served.house.sweep) == 0, "an upload under way is left alone"
     call.cancel()
     swept = 0
-    while not swept:
-        await asyncio.sleep(0.02)
-        swept = await asyncio.to_thread(served.house.sweep)
+    async with asyncio.timeout(20):
+        while not swept:
+            await asyncio.sleep(0.02)
+            swept = await asyncio.to_thread(served.house.sweep)
     assert (count(served, pieces), count(served, uploads)) == (before, 0)
     assert (await served.alice.call("ListVariables", parent="spaces/main", show_deleted=True)).variables == []
 

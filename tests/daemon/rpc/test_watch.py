@@ -164,11 +164,15 @@ async def test_a_stream_that_is_amid_sending_is_told_the_reason_too(served: Daem
     stopping = asyncio.create_task(served.server.stop())
     await asyncio.sleep(0.1)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        while await stream.read():
-            pass
+        await drained(stream)
     await stopping
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     assert "stopping" in (caught.value.details() or "")
+
+
+async def drained(stream: Any) -> None:
+    while await stream.read():
+        pass
 
 
 async def test_run_is_shown_with_steps_and_calls(served: Daemon) -> None:
