@@ -14,8 +14,19 @@ from sqlalchemy import Connection, Select, bindparam, func, insert, select, upda
 from rlmd.errors import NotFound
 
 from .clock import from_micros, to_micros
-from .records import Agent, Event, ModelCall, Run, RunLimits, RunState, Usage, User
-from .tables import agents, events, journal, messages, model_calls, runs
+from .records import (
+    Agent,
+    EntryKind,
+    Event,
+    ModelCall,
+    QuestionState,
+    Run,
+    RunLimits,
+    RunState,
+    Usage,
+    User,
+)
+from .tables import agents, events, journal, messages, model_calls, questions, runs
 
 _EVENT = [column.label(f"woke_{column.name}") for column in events.c]
 _joined: Select[Any] = (
@@ -312,6 +323,31 @@ def waking(connection: Connection, until: datetime) -> tuple[list[tuple[int, int
     next_time = connection.execute(after).scalar()
     found = [(user_id, run_id) for user_id, run_id in connection.execute(due)]
     return found, None if next_time is None else from_micros(next_time)
+
+
+def answered(connection: Connection) -> list[tuple[int, int]]:
+    """(user id, run id) of the root runs that wait although a question of theirs is open no more.
+
+    Answering and waking are two transactions: a crash between them leaves such a run.
+    """
+    told = select(journal.c.seq).where(
+        journal.c.run_id == questions.c.run_id,
+        journal.c.call == questions.c.call,
+        journal.c.kind == EntryKind.SETTLED.value,
+    )
+    statement = (
+        select(agents.c.user_id, runs.c.id)
+        .join(agents, runs.c.agent_id == agents.c.id)
+        .join(questions, questions.c.root_id == runs.c.id)
+        .where(
+            runs.c.state == RunState.WAITING.value,
+            questions.c.state != QuestionState.OPEN.value,
+            ~told.exists(),
+        )
+        .distinct()
+        .order_by(runs.c.id)
+    )
+    return [(user_id, run_id) for user_id, run_id in connection.execute(statement)]
 
 
 def _missing(run_id: int) -> NotFound:

@@ -36,7 +36,7 @@ from .names import check_text, short
 from .prepared import Prepared
 from .questions import Questions
 from .records import User
-from .runs import Runs, unfinished, waking
+from .runs import Runs, answered, unfinished, waking
 from .statements import SPACE
 from .sweeping import LEFT, sweep, waiting
 from .tables import agents, messages, requests, runs, spaces, users, variables
@@ -119,6 +119,13 @@ class House:
             accounts = Accounts(connection, self.clock.now())
             names = {row.id: row.name for row in connection.execute(select(users.c.id, users.c.name))}
             return [(accounts.user(names[user_id]), run_id) for user_id, run_id in due], after
+
+    def answered(self) -> list[tuple[User, int]]:
+        """Runs that wait although a question of theirs is open no more, with their users."""
+        with self.database.reading() as connection:
+            accounts = Accounts(connection, self.clock.now())
+            names = {row.id: row.name for row in connection.execute(select(users.c.id, users.c.name))}
+            return [(accounts.user(names[user_id]), run_id) for user_id, run_id in answered(connection)]
 
     def forget_requests(self) -> Future[int]:
         """Drop the answers of request ids that are over a week old; returns how many."""

@@ -83,6 +83,8 @@ class Engine:
                 continue
             if run is not None:
                 self._enqueue(store, run)
+        for user, run_id in self._house.answered():
+            await self._go_on(self._house.store(user), run_id)
         self._alarm = asyncio.create_task(self._wake_in_time(), name="alarm")
 
     async def stop(self, grace: float) -> None:

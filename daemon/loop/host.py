@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from rlmd.daemon.repl.api import Call, Ended, Outcome, Raised, Returned
 from rlmd.errors import InternalError, InvalidInput, NotFound, PreconditionFailed, RlmdError, Unavailable
 from rlmd.memory.log import MAX_TEXT
-from rlmd.memory.records import Agent, Author, Entry, EntryKind, Origin, Question, QuestionState, Run
+from rlmd.memory.records import Agent, Author, Entry, EntryKind, Form, Origin, Question, QuestionState, Run
 from rlmd.memory.search import Shelf
 from rlmd.memory.store import Store, Transaction
 from rlmd.memory.variables import Writing
@@ -257,32 +257,50 @@ class RunHost:
         """Ask once, and wait for the answer; a run that is taken up again waits on for the same question."""
         asked = self._store.read(lambda tx: tx.questions.of_call(self._run, call.number))
         if asked is None:
-            seconds = asking.duration(timeout)
-            until = None if seconds is None else self._equipment.clock.now() + timedelta(seconds=seconds)
-            form = asking.form(choices, type)
             row = self._row(EntryKind.CALL, call, self.arguments(call)) if entry is None else None
-            where = channel or self._run.event.channel or DEFAULT_CHANNEL
-
-            def work(tx: Transaction) -> tuple[Question, Row | None]:
-                asked = asking.ask(
-                    tx,
-                    self._agent,
-                    self._run,
-                    call.number,
-                    channel=where,
-                    text=question,
-                    form=form,
-                    until=until,
-                )
-                return asked, None if row is None else asking.told(row, asked)
-
-            asked = await self._scribe.commit(work)
-            assert asked is not None, "asking gives a question"
+            try:
+                seconds, form = asking.duration(timeout), asking.form(choices, type)
+                asked = await self._put(call, row, question, form, seconds, channel)
+            except InvalidInput:
+                # The call was made all the same: its row stands before that of its error.
+                if row is not None:
+                    self._note(EntryKind.CALL, call, self.arguments(call))
+                raise
         while asked.state is QuestionState.OPEN:
             with self.resting(call, asked.expire_time):
                 await self._tree.woken(self._run.id, self._seconds_until(asked.expire_time))
             asked = await asking.look(self._store, asked, self._equipment.clock.now())
         return asking.outcome(asked, default)
+
+    async def _put(
+        self,
+        call: Call,
+        row: Row | None,
+        question: str,
+        form: Form,
+        seconds: float | None,
+        channel: str | None,
+    ) -> Question:
+        """Put a question; `row` is that of its call, if it has none yet. Raises InvalidInput."""
+        until = None if seconds is None else self._equipment.clock.now() + timedelta(seconds=seconds)
+        where = channel or self._run.event.channel or DEFAULT_CHANNEL
+
+        def work(tx: Transaction) -> tuple[Question, Row | None]:
+            asked = asking.ask(
+                tx,
+                self._agent,
+                self._run,
+                call.number,
+                channel=where,
+                text=question,
+                form=form,
+                until=until,
+            )
+            return asked, None if row is None else asking.told(row, asked)
+
+        asked = await self._scribe.commit(work)
+        assert asked is not None, "asking gives a question"
+        return asked
 
     def _seconds_until(self, moment: datetime | None) -> float | None:
         return None if moment is None else max((moment - self._equipment.clock.now()).total_seconds(), 0.0)

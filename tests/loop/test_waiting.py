@@ -10,6 +10,8 @@ import pytest
 import rlmd
 from rlmd.clients.records import QuestionState, RunState
 from rlmd.clients.updates import Asked, Waiting, Woken
+from rlmd.memory.clock import SystemClock
+from rlmd.memory.store import House
 from tests.conftest import StartDaemon
 from tests.daemon_process import DaemonProcess
 from tests.model_server import ModelServer
@@ -201,6 +203,43 @@ def test_several_open_questions_on_one_channel(start_daemon: StartDaemon, model_
         _city, name = (question.id for question in client.questions.list())
         assert agent.chat(f"{name}: Ann").state is RunState.WAITING
         assert agent.chat("Bern").text == "Ann of Bern"
+
+
+def test_an_answer_whose_daemon_was_killed_before_it_woke_the_run(
+    start_daemon: StartDaemon, model_server: ModelServer
+) -> None:
+    model_server.script([py("reply('heard ' + await ask('Well?'))")])
+    daemon = start_daemon(model_server)
+    with rlmd.connect(data=daemon.data) as client:
+        run = client.agent().send("Ask me.")
+        wait_until_parked(run)
+        daemon.kill()
+        # The answer is on disk, and nobody was there any more to wake the run.
+        with House.open(daemon.data / "rlmd.db", SystemClock()) as house:
+            store = house.store(house.read(lambda accounts: accounts.user("owner")))
+            store.submit(lambda tx: tx.questions.answer(1, "this", by="owner", on="chat")).result()
+        daemon.restart()
+        assert run.wait().state is RunState.DONE
+        assert client.agent().log.recent(1)[0].text == "heard this"
+
+
+def test_a_question_that_cannot_be_asked_is_an_error_that_is_had_again(
+    start_daemon: StartDaemon, model_server: ModelServer
+) -> None:
+    program = (
+        "try:\n    await ask('Which?', type='colour')\nexcept ValueError as error:\n    done(str(error))"
+    )
+    model_server.script([py(program)])
+    daemon = start_daemon(model_server)
+    with rlmd.connect(data=daemon.data) as client:
+        run = client.agent().send("Ask me.")
+        ended = run.wait()
+        assert "'colour' is no type" in ended.result
+        (asked, _) = ended.steps[0].calls
+        assert (asked.function, asked.settled) == ("ask", True)
+        assert "'colour'" in asked.error
+        found = run.replay()
+        assert found.equal, found.difference
 
 
 def test_a_run_that_is_cancelled_while_it_waits_withdraws_its_question(daemon: DaemonProcess) -> None:
