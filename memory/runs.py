@@ -206,13 +206,12 @@ class Runs:
         found = self._connection.execute(_child, {"parent": parent.id, "call": call}).scalar()
         return None if found is None else self.get(found)
 
-    def below(self, root: Run) -> list[Run]:
-        """The runs below a root that have not ended."""
+    def below(self, run: Run) -> list[Run]:
+        """The runs below a run, its children and theirs, that have not ended."""
         ended = [state.value for state in RunState if state.ended]
-        statement = _joined.where(
-            runs.c.root_id == root.id, runs.c.id != root.id, runs.c.state.not_in(ended)
-        ).order_by(runs.c.id)
-        return self._runs(statement)
+        members = select(_tree.c.id).where(_tree.c.id != run.id)
+        statement = _joined.where(runs.c.id.in_(members), runs.c.state.not_in(ended)).order_by(runs.c.id)
+        return self._runs(statement, {"runs": [run.id]})
 
     # -- reading ----------------------------------------------------------------------------------
 

@@ -199,7 +199,7 @@ questions = Table(
     Column("agent_id", ForeignKey("agents.id", ondelete="CASCADE"), nullable=False),
     # The call that asks; a run that is taken up again finds its question there.
     Column("run_id", BigInteger, nullable=False),
-    Column("root_id", BigInteger, nullable=False),
+    Column("root_id", BigInteger, nullable=False, index=True),
     Column("call", Integer, nullable=False),
     Column("channel", Text, nullable=False),
     Column("text", Text, nullable=False),

@@ -93,6 +93,7 @@ class Run:
         Raises:
             NotFound: there is no such run or call.
             InvalidInput: the answer does not fit.
+            PreconditionFailed: it is a child.
         """
         text: str | None = None
         if answer is not ANEW:

@@ -12,12 +12,13 @@ import contextlib
 import json
 import logging
 from collections import defaultdict, deque
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from rlmd.daemon.feed import Feed
 from rlmd.errors import NotFound, RlmdError
-from rlmd.memory.records import Agent, EntryKind, Question, Run, RunState
+from rlmd.memory.records import Agent, EntryKind, Question, Run, RunState, User
 from rlmd.memory.store import House, Store, Transaction, digest_of
 
 from .equipment import Equipment, Tree
@@ -27,8 +28,11 @@ from .program import Ending
 from .recover import end_in, recover
 from .rehearse import Rehearsal, rehearse
 from .run import FAULT, Runner, RunParked
+from .scribe import finish
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 RUNS_AT_ONCE = 64
 """Root runs at work in the whole daemon."""
@@ -84,7 +88,7 @@ class Engine:
             if run is not None:
                 self._enqueue(store, run)
         for user, run_id in self._house.answered():
-            await self._go_on(self._house.store(user), run_id)
+            await self._rouse(user, run_id)
         self._alarm = asyncio.create_task(self._wake_in_time(), name="alarm")
 
     async def stop(self, grace: float) -> None:
@@ -130,12 +134,16 @@ class Engine:
             InvalidInput: no text, or a bad channel or sender.
         """
         letter = Letter(agent=agent, channel=channel, sender=sender, text=text)
-        accepted = await store.write(lambda tx: receive(tx, self._equipment, letter, request_id))
-        if accepted.fresh:
-            self._enqueue(store, accepted.run)
-        if accepted.answered is not None:
-            await self._wake(store, accepted.answered)
-        return accepted
+
+        async def take() -> Accepted:
+            accepted = await store.write(lambda tx: receive(tx, self._equipment, letter, request_id))
+            if accepted.fresh:
+                self._enqueue(store, accepted.run)
+            if accepted.answered is not None:
+                await self._wake(store, accepted.answered)
+            return accepted
+
+        return await _whole(take())
 
     async def answer(self, store: Store, question_id: int, given: Any, *, by: str) -> Question:
         """Answer a question, and let its run go on; on disk when this returns.
@@ -145,9 +153,13 @@ class Engine:
             InvalidInput: the answer is not what it asks for.
             PreconditionFailed: it is no longer open.
         """
-        answered = await store.write(lambda tx: tx.questions.answer(question_id, given, by=by, on=""))
-        await self._wake(store, answered)
-        return answered
+
+        async def take() -> Question:
+            answered = await store.write(lambda tx: tx.questions.answer(question_id, given, by=by, on=""))
+            await self._wake(store, answered)
+            return answered
+
+        return await _whole(take())
 
     async def replay(self, store: Store, run_id: int) -> Rehearsal:
         """Do a run that is over again from its journal, without effects, and compare.
@@ -170,8 +182,10 @@ class Engine:
         Raises:
             NotFound: no such run or call.
             InvalidInput: the answer does not fit.
+            PreconditionFailed: it is a child.
         """
-        digest = digest_of("fork", json.dumps([run_id, at, repr(answer)]).encode(errors="replace"))
+        given = [] if answer is MISSING else [answer]
+        digest = digest_of("fork", json.dumps([run_id, at, given]).encode(errors="replace"))
         fresh: list[Run] = []
 
         def work(tx: Transaction) -> Run:
@@ -181,10 +195,13 @@ class Engine:
 
             return tx.runs.get(int(tx.once(request_id, digest, make)))
 
-        run = await store.write(work)
-        if fresh:
-            self._enqueue(store, run)
-        return run
+        async def take() -> Run:
+            run = await store.write(work)
+            if fresh:
+                self._enqueue(store, run)
+            return run
+
+        return await _whole(take())
 
     async def cancel(self, store: Store, run_id: int, reason: str) -> Run:
         """Stop a run and those below it; returns when it has stopped. No effect on one that has ended.
@@ -200,15 +217,16 @@ class Engine:
         reason = reason or "somebody stopped it"
         active = self._active.get(run.root)
         task: asyncio.Task[Any] | None = None
-        if active is None:
-            await self._end(store, run, Ending(state=RunState.CANCELLED, reason=reason))
-        elif run.parent is None:
+        if active is not None and run.parent is None:
             active.reason, task = reason, active.task
             task.cancel()
-        else:
+        elif active is not None:
             task = active.tree.stop(run.id, reason)
         if task is not None:
             await asyncio.wait([task], timeout=CANCEL_SECONDS)
+        else:
+            # It is queued, or parked: then its parent, if it has one, waits for it.
+            await _whole(self._end(store, run, Ending(state=RunState.CANCELLED, reason=reason)))
         return store.read(lambda tx: tx.runs.get(run_id))
 
     async def cancel_agent(self, store: Store, agent: str, reason: str) -> None:
@@ -220,13 +238,23 @@ class Engine:
 
     # -- waking -----------------------------------------------------------------------------------
 
-    async def _wake(self, store: Store, answered: Question) -> None:
-        """Something has happened that a run waits for."""
-        active = self._active.get(answered.root)
+    async def _wake(self, store: Store, told: Question | Run) -> None:
+        """Something has happened that a run waits for: an answer, or the end of a child that was parked."""
+        active = self._active.get(told.root)
         if active is None:
-            await self._go_on(store, answered.root)
+            await self._go_on(store, told.root)
         else:
-            active.tree.wake(store.read(lambda tx: _line(tx, answered.run)))
+            run_id = told.run if isinstance(told, Question) else told.id
+            active.tree.wake(store.read(lambda tx: _line(tx, run_id)))
+
+    async def _rouse(self, user: User, run_id: int) -> None:
+        """Let a run go on; one that cannot must not hold up the others, and is tried again later."""
+        try:
+            await self._go_on(self._house.store(user), run_id)
+        except NotFound:
+            return
+        except RlmdError:
+            log.exception("run %s cannot be woken", run_id)
 
     async def _go_on(self, store: Store, run_id: int) -> None:
         """Put a run that was parked back into the mailbox."""
@@ -251,8 +279,7 @@ class Engine:
             now = self._equipment.clock.now()
             due, after = self._house.waking(now)
             for user, run_id in due:
-                with contextlib.suppress(NotFound):
-                    await self._go_on(self._house.store(user), run_id)
+                await self._rouse(user, run_id)
             seconds = LOOK_SECONDS if after is None else min((after - now).total_seconds(), LOOK_SECONDS)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(seconds, 0.0)):
@@ -332,6 +359,16 @@ class Engine:
         await store.write(work)
         # Who watches reads the last row in the journal.
         self.feed.push(run.id)
+        if run.parent is not None:
+            await self._wake(store, run)
+
+
+async def _whole(work: Coroutine[Any, Any, T]) -> T:
+    """Do work to its end although the caller may leave: what is on disk must also be set to work."""
+    result, cancelled = await finish(work)
+    if cancelled:
+        raise asyncio.CancelledError
+    return result
 
 
 def _put_back(tx: Transaction, run_id: int) -> None:

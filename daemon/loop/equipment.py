@@ -62,6 +62,10 @@ class Equipment:
         """The time in the owner's zone."""
         return self.clock.now().astimezone(self.zone)
 
+    def seconds_until(self, moment: datetime | None) -> float | None:
+        """Seconds that are left; 0 if it has passed, None if there is no such time."""
+        return None if moment is None else max((moment - self.clock.now()).total_seconds(), 0.0)
+
     def limits(self, wanted: RunLimits) -> RunLimits:
         """Limits of a root run: what the agent asks for, and never more than the daemon allows."""
         own = self.settings

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rlmd.errors import InvalidInput, NotFound
+from rlmd.errors import InvalidInput, NotFound, PreconditionFailed
 from rlmd.memory import questions
 from rlmd.memory.records import Entry, EntryKind, Run
 from rlmd.memory.store import Transaction
@@ -28,7 +28,12 @@ def fork(tx: Transaction, run: Run, at: int, answer: Any = MISSING) -> Run:
     Raises:
         NotFound: the run has made no such call.
         InvalidInput: the answer does not fit, or the call takes none.
+        PreconditionFailed: it is a child, whose value only its parent's program can use.
     """
+    if run.parent is not None:
+        raise PreconditionFailed(
+            f"run {run.id} is a child of run {run.parent}", field="name", remedy=f"Fork run {run.root}."
+        )
     rows = tx.journal(run.id).entries()
     call = next((row for row in rows if row.kind is EntryKind.CALL and row.call == at), None)
     if call is None:

@@ -268,7 +268,7 @@ class RunHost:
                 raise
         while asked.state is QuestionState.OPEN:
             with self.resting(call, asked.expire_time):
-                await self._tree.woken(self._run.id, self._seconds_until(asked.expire_time))
+                await self._tree.woken(self._run.id, self._equipment.seconds_until(asked.expire_time))
             asked = await asking.look(self._store, asked, self._equipment.clock.now())
         return asking.outcome(asked, default)
 
@@ -283,7 +283,8 @@ class RunHost:
     ) -> Question:
         """Put a question; `row` is that of its call, if it has none yet. Raises InvalidInput."""
         until = None if seconds is None else self._equipment.clock.now() + timedelta(seconds=seconds)
-        where = channel or self._run.event.channel or DEFAULT_CHANNEL
+        # A child has no channel: it asks where its root was spoken to.
+        where = channel or self._store.read(lambda tx: tx.runs.get(self._run.root)).event.channel
 
         def work(tx: Transaction) -> tuple[Question, Row | None]:
             asked = asking.ask(
@@ -291,7 +292,7 @@ class RunHost:
                 self._agent,
                 self._run,
                 call.number,
-                channel=where,
+                channel=where or DEFAULT_CHANNEL,
                 text=question,
                 form=form,
                 until=until,
@@ -302,9 +303,6 @@ class RunHost:
         assert asked is not None, "asking gives a question"
         return asked
 
-    def _seconds_until(self, moment: datetime | None) -> float | None:
-        return None if moment is None else max((moment - self._equipment.clock.now()).total_seconds(), 0.0)
-
     def _until(self, call: Call) -> dict[str, str]:
         """When a sleep is over: kept, so that it is not slept again after a restart."""
         if call.name != "sys.sleep":
@@ -312,14 +310,10 @@ class RunHost:
         return {"until": (self._equipment.clock.now() + timedelta(seconds=call.args[0])).isoformat()}
 
     async def _sleep(self, call: Call, entry: Entry | None) -> None:
-        seconds = call.args[0]
-        if entry is not None:
-            until = datetime.fromisoformat(entry.data["until"])
-            seconds = (until - self._equipment.clock.now()).total_seconds()
-        now = self._equipment.clock.now()
+        until = datetime.fromisoformat((self._until(call) if entry is None else entry.data)["until"])
         try:
-            with self.resting(call, now + timedelta(seconds=seconds)):
-                await asyncio.sleep(max(seconds, 0))
+            with self.resting(call, until):
+                await asyncio.sleep(self._equipment.seconds_until(until) or 0)
         except asyncio.CancelledError:
             if not call.waits and not self._goes_on:
                 self._note(EntryKind.SETTLED, call, {"error": ABANDONED})

@@ -92,15 +92,12 @@ class Program:
         most = self._run.limits.steps or 1
         left = [step for step in past.steps if step.observation is None]
         for number in range(len(past.steps) - len(left) + 1, most + 1):
-            begun = left[0] if left and left[0].number == number else None
-            if begun is None:
-                reply = await self._write(number, prompt.messages(self._shown))
-                parsed = parse(reply.text) if reply.finish not in UNFINISHED else UNFINISHED_REPLY
-                await self._record_step(number, reply, [block.code for block in parsed.blocks])
-            else:
-                reply = begun.reply
-                parsed = parse(reply.text) if reply.finish not in UNFINISHED else UNFINISHED_REPLY
-                self._host.begin(number)
+            begun = left and left[0].number == number
+            reply = left[0].reply if begun else await self._write(number, prompt.messages(self._shown))
+            parsed = parse(reply.text) if reply.finish not in UNFINISHED else UNFINISHED_REPLY
+            self._host.begin(number)
+            if not begun:
+                self._record_step(number, reply, [block.code for block in parsed.blocks])
             code = "\n\n".join(block.code for block in parsed.blocks)
             if not parsed.blocks and parsed.problem is None and parsed.prose:
                 observation = await self._speak(number, parsed.prose)
@@ -196,8 +193,7 @@ class Program:
         )
         return observation, self._host.replied and quiet and parsed.problem is None
 
-    async def _record_step(self, number: int, reply: Reply, blocks: Sequence[str]) -> None:
-        self._host.begin(number)
+    def _record_step(self, number: int, reply: Reply, blocks: Sequence[str]) -> None:
         data = {
             "reply": reply.text,
             "blocks": blocks,

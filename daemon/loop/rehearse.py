@@ -72,9 +72,9 @@ async def rehearse(equipment: Equipment, store: Store, agent: Agent, run: Run) -
             remedy="Wait until it has ended, or cancel it.",
         )
     began = time.monotonic()
-    past = store.read(lambda tx: pasts.read(tx.journal(run.id).entries()))
-    context = pasts.context(store.read(lambda tx: tx.journal(run.id).entries(most=1)))
-    runner = Runner(equipment, store, agent, run, Tree(0), context=context)
+    entries = store.read(lambda tx: tx.journal(run.id).entries())
+    past = pasts.read(entries)
+    runner = Runner(equipment, store, agent, run, Tree(0), context=pasts.context(entries))
     runner.host.count = 0
     closed = Closed(runner.host, store, past)
     session = await equipment.sandbox.open(

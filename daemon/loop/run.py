@@ -218,7 +218,7 @@ class Runner:
             except ChildParked as parked:
                 with self.host.resting(call, parked.until):
                     if self._tree.wakes == parked.mark:
-                        await self._tree.woken(parked.child, self._seconds_until(parked.until))
+                        await self._tree.woken(parked.child, self._equipment.seconds_until(parked.until))
 
     async def _spawned(
         self, call: Call, task: str, context: tuple[Any, ...], max_steps: int | None, model: str | None
@@ -250,9 +250,6 @@ class Runner:
             except RunParked as parked:
                 raise ChildParked(child.id, parked) from None
         return _value(child.id, ending)
-
-    def _seconds_until(self, moment: datetime | None) -> float | None:
-        return None if moment is None else max((moment - self._equipment.clock.now()).total_seconds(), 0.0)
 
     def _child(self, tx: Transaction, call: Call, task: str, limits: RunLimits) -> Run:
         found = tx.runs.child(self._run, call.number)

@@ -23,7 +23,7 @@ _GREETING = "Hello. I am the built-in stand-in, rules and no model. Tell me some
 _LOST = """I am only rules and did not understand that; nothing was stored.
 I keep statements ("Bob lives in Berlin", "remember: ..."), and answer questions about them; see `help`."""
 _AS_IT_STANDS = "Noted as it stands under facts/notes. I did not understand it, and can only quote it."
-_NO_WAKING = """Noted under facts/me, but neither these rules nor this version can wake by themselves:
+_NO_WAKING = """Noted under facts/me, but these rules set no reminders:
 no reminder will come. `show facts/me` has it when you ask."""
 _NO_SUMS = "I cannot calculate. Python in my REPL can: `/py print({sum})`."
 _PRONOUN = "I cannot tell whom you mean. Say it with the name, and I will note it."

@@ -59,6 +59,7 @@ class Engine(Protocol):
         Raises:
             NotFound: no such call.
             InvalidInput: the answer does not fit.
+            PreconditionFailed: it is a child.
         """
         ...
 

@@ -43,4 +43,5 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("questions", schema=None) as batch_op:
+        batch_op.create_index("ix_questions_root_id", ["root_id"], unique=False)
         batch_op.create_index("ix_questions_agent_id_state", ["agent_id", "state"], unique=False)

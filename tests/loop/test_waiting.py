@@ -14,7 +14,7 @@ from rlmd.memory.clock import SystemClock
 from rlmd.memory.store import House
 from tests.conftest import StartDaemon
 from tests.daemon_process import DaemonProcess
-from tests.model_server import ModelServer
+from tests.model_server import ModelServer, Slow
 
 from .runner import py
 
@@ -240,6 +240,51 @@ def test_a_question_that_cannot_be_asked_is_an_error_that_is_had_again(
         assert "'colour'" in asked.error
         found = run.replay()
         assert found.equal, found.difference
+
+
+@pytest.mark.parametrize("busy", [False, True], ids=["a parent that is parked", "a parent at work"])
+def test_a_child_that_is_cancelled_while_it_waits_raises_in_its_parent(
+    busy: bool, start_daemon: StartDaemon, model_server: ModelServer
+) -> None:
+    beside = "llm('slow')" if busy else "ask('And you?')"
+    model_server.script(
+        [
+            py(
+                f"other = {beside}\ntry:\n    await rlm('ask')\nexcept RuntimeError as error:\n"
+                "    reply(str(error))\nawait other"
+            )
+        ]
+    )
+    model_server.script(
+        [
+            lambda body: py("await ask('Really?')") if "child run" in str(body) else Slow(30, "late"),
+            lambda body: py("await ask('Really?')") if "child run" in str(body) else Slow(30, "late"),
+        ],
+        model="child",
+    )
+    daemon = start_daemon(model_server)
+    with rlmd.connect(data=daemon.data) as client:
+        agent = client.agent()
+        agent.update(sub_model="child")
+        run = agent.send("Go.", channel="phone")
+        end = time.monotonic() + 20
+        while not [q for q in client.questions.list() if q.text == "Really?"]:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        (question,) = (q for q in client.questions.list() if q.text == "Really?")
+        assert question.channel == "phone", "a child asks where its root was spoken to"
+        child = agent.run(question.run)
+        wait_until_parked(child)
+        if not busy:
+            wait_until_parked(run)
+        assert child.cancel("enough").state is RunState.CANCELLED
+        while (said := agent.log.recent(1)[0].text) in ("Go.", "And you?", "Really?"):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        assert f"child run {child.id} cancelled: enough" in said
+        with pytest.raises(rlmd.PreconditionFailed, match="is a child"):
+            child.fork(1)
+        run.cancel("the test ends")
 
 
 def test_a_run_that_is_cancelled_while_it_waits_withdraws_its_question(daemon: DaemonProcess) -> None:
