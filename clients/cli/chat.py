@@ -21,6 +21,9 @@ from .line import Lines
 from .slash import LEAVE, obey
 from .view import Replies, Steps, View
 
+CAUGHT_UP = 50
+"""Last messages of the log in which a terminal looks for what runs have said that had waited."""
+
 
 @click.command(
     cls=Command,
@@ -76,12 +79,19 @@ class Talk:
         self.agent = agent
         self._json = json
         self._revive = revive
+        self._parked: dict[str, Agent] = {}
+        """Runs that went on waiting in this chat, and whose they are."""
+        self._told = 0
+        """The last message that was shown ..."""
+        self._asked: set[str] = set()
+        """... and the questions, which are messages too."""
 
     def on_terminal(self, settings: Settings) -> int:
         """Read lines with editing and history until Ctrl-D."""
         lines = Lines(settings.data / "chat_history")
         view = Steps(Console(highlight=False))
         while True:
+            self._catch_up(view)
             try:
                 text = lines.read(f"{self.agent.name}> ")
             except KeyboardInterrupt:
@@ -150,11 +160,31 @@ class Talk:
             if not isinstance(view, Steps):
                 raise
         state = RunState.WAITING if isinstance(ended, Waiting) else ended.state
+        if isinstance(ended, Waiting):
+            self._parked[run.id] = self.agent
+        else:
+            self._parked.pop(run.id, None)
         if self._json:
             reason = "" if isinstance(ended, Waiting) else ended.reason
             told = {"run": run.id, "text": "\n\n".join(said), "state": state, "reason": reason}
             out.print_json(told, indent=None)
         return bool(said) or state in (RunState.DONE, RunState.WAITING)
+
+    def _catch_up(self, view: Steps) -> None:
+        """Show what runs have said that waited, and went on while nobody followed them."""
+        for id, agent in list(self._parked.items()):
+            try:
+                over = agent.run(id).get().state.ended
+                said = [m for m in agent.log.recent(CAUGHT_UP) if m.from_agent and m.run == id]
+            except RlmdError:
+                return  # The daemon is gone; it is looked for again when something is said.
+            for message in said:
+                if message.id > self._told:
+                    self._told = message.id
+                    if message.text not in self._asked:
+                        view.say(message.text)
+            if over:
+                del self._parked[id]
 
     def _revived(self) -> bool:
         """Start the daemon again if it is gone; whether that was done."""
@@ -177,8 +207,10 @@ class Talk:
             self._seen = max(self._seen, update.sequence)
             if isinstance(update, Said):
                 said.append(update.text)
+                self._told = max(self._told, update.message)
             elif isinstance(update, Asked):
                 said.append(question_text(update))
+                self._asked.add(said[-1])
             if not self._json or isinstance(view, Steps):
                 view.show(update)
             if isinstance(update, Ended | Waiting):

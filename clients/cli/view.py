@@ -92,9 +92,9 @@ class Steps:
                 self._observed = update.text
                 self.wait()
             case up.Said():
-                self._said(update.text)
+                self.say(update.text)
             case up.Asked():
-                self._said(up.question_text(update))
+                self.say(up.question_text(update))
             case up.Waiting():
                 self._dim(_waits(update))
             case up.Woken():
@@ -125,7 +125,8 @@ class Steps:
         if len(lines) > OBSERVATION_LINES:
             self._dim(f"  │ … {len(lines) - OBSERVATION_LINES} more lines")
 
-    def _said(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Show what the agent says."""
         self.close()
         if self._console.is_terminal:
             self._console.print(Markdown(safe(text), hyperlinks=False))

@@ -194,6 +194,25 @@ def test_a_terminal_shows_steps_and_ctrl_c_stays(terminal: Terminal, shared: Dae
     assert "half a line" not in history.read_text()
 
 
+def test_a_terminal_shows_what_was_said_after_a_wait(terminal: Terminal, shared: DaemonProcess) -> None:
+    terminal.wait_for("main>")
+    terminal.type("/py reply('heard ' + await ask('Which way?'))\r")
+    terminal.wait_for("Which way?")
+    terminal.wait_for("waits, and uses nothing")
+    terminal.wait_for("main>")
+    cli = runner(shared)
+    (question,) = [line.split("\t")[0] for line in cli("questions").out.splitlines() if "Which way?" in line]
+    assert cli("answer", question, "north").code == 0
+    until = time.monotonic() + 20
+    while "heard north" not in cli("log", "-n", "3").out:
+        assert time.monotonic() < until
+    assert "heard north" not in terminal.seen
+    terminal.type("\r")
+    assert "Which way?" not in terminal.wait_for("heard north"), "the question was shown again"
+    terminal.type("\r/runs\r")
+    assert "heard north" not in terminal.wait_for("begun"), "it was shown twice"
+
+
 def test_a_terminal_revives_a_daemon_that_is_killed(daemon: DaemonProcess) -> None:
     terminal = Terminal(daemon)
     try:
