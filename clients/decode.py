@@ -28,6 +28,7 @@ from .records import (
     RunState,
     Status,
     Step,
+    Stop,
     Token,
     Usage,
     User,
@@ -291,6 +292,9 @@ def update(message: runs_pb2.RunUpdate) -> up.Update | None:
             return up.Waiting(**base, until=_time(message.waiting, "until"))
         case "woken":
             return up.Woken(**base)
+        case "halted":
+            halted = message.halted
+            return up.Halted(**base, everyone=halted.everyone, by=last(halted.by), reason=halted.reason)
         case "observation":
             return up.Observed(**base, step=message.observation.step, text=message.observation.text)
         case "ended":
@@ -364,4 +368,14 @@ def status(message: admin_pb2.Status) -> Status:
         variables=message.variables,
         messages=message.messages,
         active_runs=message.active_runs,
+        stop=stop(message.stop) if message.HasField("stop") else None,
+    )
+
+
+def stop(message: admin_pb2.Stop) -> Stop:
+    return Stop(
+        everyone=message.everyone,
+        by=last(message.by),
+        reason=message.reason,
+        time=from_time(message.time),
     )

@@ -307,6 +307,18 @@ class User:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stop:
+    """Runs stand still until `resume_all`."""
+
+    everyone: bool
+    """Whether it is everybody's runs; otherwise yours."""
+    by: str
+    """The user who said so."""
+    reason: str
+    time: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Status:
     """What the daemon is at this moment."""
 
@@ -327,3 +339,5 @@ class Status:
     variables: int
     messages: int
     active_runs: int
+    stop: Stop | None
+    """Set if your runs are stopped."""

@@ -253,6 +253,17 @@ model_calls = Table(
     Index("ix_model_calls_agent_id_time", "agent_id", "time"),
 )
 
+stops = Table(
+    "stops",
+    metadata,
+    # Whose runs stand still; NULL: everybody's. At most one row each.
+    Column("id", BigId, primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), unique=True),
+    Column("stopped_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+)
+
 requests = Table(
     "requests",
     metadata,

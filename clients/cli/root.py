@@ -36,6 +36,8 @@ Exit codes:
         "why": "why:why",
         "log": "log:log",
         "run": "runs:run",
+        "stop": "stopping:stop",
+        "resume": "stopping:resume",
         "questions": "questions:questions",
         "answer": "questions:answer",
         "user": "admin:user",

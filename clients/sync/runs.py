@@ -15,7 +15,7 @@ from rlmd.clients.check import INT32, check_int, check_str
 from rlmd.clients.errors import from_rpc
 from rlmd.clients.patience import Patience
 from rlmd.clients.records import Replayed, RunInfo
-from rlmd.clients.updates import Ended, Update, Waiting
+from rlmd.clients.updates import Ended, Halted, Update, Waiting
 from rlmd.errors import Exhausted, Unavailable
 from rlmd.proto.rlmd.v1 import channels_pb2, runs_pb2
 from rlmd.proto.rlmd.v1.channels_pb2_grpc import ChannelsStub
@@ -119,12 +119,12 @@ def follow(
     after: int,
     on_lost: Callable[[], None] | None = None,
 ) -> Iterator[Update]:
-    """The updates of a run until it has ended, or after `say` until it is parked; over any connections.
+    """The updates of a run until it has ended, or after `say` until it stands still; over any connections.
 
     Args:
         say: What begins the run; None if `name` is there already. Saying it again joins the run it began.
     """
-    last = (Ended, Waiting) if say is not None else (Ended,)
+    last = (Ended, Halted, Waiting) if say is not None else (Ended,)
     channels, runs = ChannelsStub(connection.channel), RunsStub(connection.channel)
     patience: Patience | None = None
     while True:

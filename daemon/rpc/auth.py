@@ -92,6 +92,8 @@ POLICY: dict[str, dict[str, Access]] = {
         "ListTokens": Access.USER,
         "RevokeToken": Access.USER,
         "GetUsage": Access.USER,
+        "StopAll": Access.USER,
+        "ResumeAll": Access.USER,
     },
 }
 """Service, method, and who may call it. Whose tokens may be seen and made, their methods check themselves."""

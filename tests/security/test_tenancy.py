@@ -114,7 +114,7 @@ def requests(of: Theirs) -> dict[str, dict[str, Any]]:
     }
 
 
-OWN = {"CreateAgent", "ListAgents", "GetStatus", "GetSelf", "GetUsage"}
+OWN = {"CreateAgent", "ListAgents", "GetStatus", "GetSelf", "GetUsage", "StopAll", "ResumeAll"}
 """Methods that name nothing that exists."""
 ADMINISTRATORS = {"CreateUser", "ListUsers"}
 TOKENS = {"CreateToken", "ListTokens", "RevokeToken"}
