@@ -387,7 +387,7 @@ class Engine:
                 await asyncio.wait([task])
             finally:
                 self._active.pop(run_id, None)
-            if active.parked is not None and tree.wakes > active.parked.mark:
+            if active.parked is not None and tree.wakes(run_id) > active.parked.mark:
                 # While it was being parked, something happened that it may wait for.
                 await self._go_on(store, run_id)
             self._rang.set()

@@ -91,8 +91,7 @@ class Tree:
         self._children: dict[int, asyncio.Task[Any]] = {}
         self._stopped: dict[int, str] = {}
         self._events: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
-        self.wakes = 0
-        """How often something has happened that a run of the tree may wait for."""
+        self._wakes: defaultdict[int, int] = defaultdict(int)
         self.suspended = False
         """Whether the tree is being stopped where it stands, to go on later: then nobody in it ends."""
 
@@ -129,13 +128,22 @@ class Tree:
 
     def wake(self, run_ids: Collection[int]) -> None:
         """Something has happened that these runs may wait for: they look for themselves."""
-        self.wakes += 1
         for run_id in run_ids:
+            self._wakes[run_id] += 1
             self._events[run_id].set()
             self._events[run_id].clear()
 
-    async def woken(self, run_id: int, seconds: float | None) -> None:
-        """Wait until the run is woken, or the time is over. What it waits for may also not have happened."""
+    def wakes(self, run_id: int) -> int:
+        """How often something has happened that the run, or one below it, may wait for."""
+        return self._wakes[run_id]
+
+    async def woken(self, run_id: int, mark: int, seconds: float | None) -> None:
+        """Wait until the run is woken, or the time is over. What it waits for may also not have happened.
+
+        `mark` is what `wakes` was before it was looked whether to wait: what has happened since counts.
+        """
+        if self._wakes[run_id] != mark:
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._events[run_id].wait()

@@ -69,6 +69,15 @@ class Effect:
     text: str
 
 
+@dataclass(frozen=True)
+class _Rest:
+    """What a call waits for; see `RunHost.resting`."""
+
+    until: datetime | None
+    run: int | None
+    mark: int
+
+
 class RunHost:
     """The `Host` of one run."""
 
@@ -92,10 +101,10 @@ class RunHost:
         self._origin = Origin.OWNER
         self._children: dict[int, int] = {}
         self._tree = tree
-        self._resting: dict[int, datetime | None] = {}
+        self._resting: dict[int, _Rest] = {}
         self._parked = False
         self.mark = 0
-        """The tree's count of wakes when the run was last found to rest."""
+        """How often the run had been woken when it was last found to rest."""
         self.wake_time: datetime | None = None
         """When the first of the calls that it then rested on is over by itself; None if none will be."""
         self.step = 0
@@ -154,13 +163,19 @@ class RunHost:
 
     def rests(self, calls: Collection[int]) -> bool:
         now = self._equipment.clock.now()
-        untils = [self._resting.get(call, now) for call in calls]
-        if not untils or any(until is not None and until - now < LONG for until in untils):
+        rests = [self._resting[call] for call in calls if call in self._resting]
+        if not rests or len(rests) < len(calls) or not all(self._is_long(rest, now) for rest in rests):
             return False
         self._parked = True
-        self.mark = self._tree.wakes
-        self.wake_time = min((until for until in untils if until is not None), default=None)
+        self.mark = self._tree.wakes(self._run.id)
+        self.wake_time = min((rest.until for rest in rests if rest.until is not None), default=None)
         return True
+
+    def _is_long(self, rest: _Rest, now: datetime) -> bool:
+        """Whether a call rests for long: its time is far, and nothing has happened since it looked."""
+        if rest.run is not None and self._tree.wakes(rest.run) != rest.mark:
+            return False
+        return rest.until is None or rest.until - now >= LONG
 
     @property
     def _goes_on(self) -> bool:
@@ -168,9 +183,16 @@ class RunHost:
         return self._parked or self._tree.suspended
 
     @contextmanager
-    def resting(self, call: Call, until: datetime | None) -> Iterator[None]:
-        """The call waits for something that outlives the process; it ends at `until` in any case."""
-        self._resting[call.number] = until
+    def resting(
+        self, call: Call, until: datetime | None, *, run: int | None = None, mark: int = 0
+    ) -> Iterator[None]:
+        """The call waits for something that outlives the process; it ends at `until` in any case.
+
+        Args:
+            run: By whose wakes it may end before.
+            mark: How many of those there had been when it was looked whether to wait.
+        """
+        self._resting[call.number] = _Rest(until, run, mark)
         try:
             yield
         finally:
@@ -266,11 +288,15 @@ class RunHost:
                 if row is not None:
                     self._note(EntryKind.CALL, call, self.arguments(call))
                 raise
-        while asked.state is QuestionState.OPEN:
-            with self.resting(call, asked.expire_time):
-                await self._tree.woken(self._run.id, self._equipment.seconds_until(asked.expire_time))
+        me = self._run.id
+        while True:
+            # Counted before the look: an answer may come between the two, or has come already.
+            mark = self._tree.wakes(me)
             asked = await asking.look(self._store, asked, self._equipment.clock.now())
-        return asking.outcome(asked, default)
+            if asked.state is not QuestionState.OPEN:
+                return asking.outcome(asked, default)
+            with self.resting(call, asked.expire_time, run=me, mark=mark):
+                await self._tree.woken(me, mark, self._equipment.seconds_until(asked.expire_time))
 
     async def _put(
         self,

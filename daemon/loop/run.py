@@ -42,7 +42,7 @@ class RunParked(Exception):
         self.until = until
         """When it goes on in any case; None if only an answer wakes it."""
         self.mark = mark
-        """The tree's count of wakes when it decided to wait: if that has grown since, it goes on at once."""
+        """How often it had been woken when it decided to wait: if more often since, it goes on at once."""
 
 
 class ChildParked(Exception):
@@ -216,9 +216,9 @@ class Runner:
             try:
                 return await self._spawned(call, task, context, max_steps, model)
             except ChildParked as parked:
-                with self.host.resting(call, parked.until):
-                    if self._tree.wakes == parked.mark:
-                        await self._tree.woken(parked.child, self._equipment.seconds_until(parked.until))
+                child, mark = parked.child, parked.mark
+                with self.host.resting(call, parked.until, run=child, mark=mark):
+                    await self._tree.woken(child, mark, self._equipment.seconds_until(parked.until))
 
     async def _spawned(
         self, call: Call, task: str, context: tuple[Any, ...], max_steps: int | None, model: str | None
