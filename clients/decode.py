@@ -272,6 +272,8 @@ def update(message: runs_pb2.RunUpdate) -> up.Update | None:
             return up.Stepped(**base, step=step(message.step))
         case "call":
             return up.Called(**base, call=call(message.call))
+        case "arrived":
+            return up.Arrived(**base, call=call(message.arrived))
         case "settled":
             return up.Settled(**base, call=call(message.settled))
         case "reply":

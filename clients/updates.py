@@ -59,6 +59,13 @@ class Called(_Update):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Arrived(_Update):
+    """What an earlier call came to is there and on disk, but its program has not got it yet."""
+
+    call: Call
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settled(_Update):
     """A call that was made earlier has settled."""
 
@@ -135,6 +142,7 @@ Update = (
     | Writing
     | Stepped
     | Called
+    | Arrived
     | Settled
     | Said
     | Asked

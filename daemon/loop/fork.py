@@ -41,13 +41,19 @@ def fork(tx: Transaction, run: Run, at: int, answer: Any = MISSING) -> Run:
             f"run {run.id} has no call {at}", field="at_call", remedy="`rlmd run show` lists its calls."
         )
     ends = next(
-        (place for place, row in enumerate(rows) if row.call == at and restore.settled(row.data)), len(rows)
+        (
+            place
+            for place, row in enumerate(rows)
+            if row.call == at and row.kind is not EntryKind.ARRIVED and restore.settled(row.data)
+        ),
+        len(rows),
     )
     given = None if answer is MISSING else {"result": _fitting(tx, run, call, answer)}
     forked = tx.runs.copy(run)
     journal = tx.journal(forked.id)
     for row in rows[:ends]:
-        if row.kind not in _PASSED_OVER and (row is not call or given is not None):
+        other = row.call != at or row.kind is not EntryKind.ARRIVED
+        if row.kind not in _PASSED_OVER and other and (row is not call or given is not None):
             journal.add(row.kind, row.data, **_place(row))
     if given is not None:
         if ends == len(rows):

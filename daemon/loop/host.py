@@ -16,7 +16,15 @@ from hashlib import blake2b
 from typing import Any, Protocol
 
 from rlmd.daemon.repl.api import Call, Ended, Outcome, Raised, Returned
-from rlmd.errors import InternalError, InvalidInput, NotFound, PreconditionFailed, RlmdError, Unavailable
+from rlmd.errors import (
+    InternalError,
+    InvalidInput,
+    ModelError,
+    NotFound,
+    PreconditionFailed,
+    RlmdError,
+    Unavailable,
+)
 from rlmd.memory.log import MAX_TEXT
 from rlmd.memory.records import Agent, Author, Entry, EntryKind, Form, Origin, Question, QuestionState, Run
 from rlmd.memory.search import Shelf
@@ -496,7 +504,16 @@ class RunHost:
             raise InvalidInput(
                 "there is nothing to ask", field="llm", remedy="Give it an instruction and the text."
             )
-        return await self._mind.ask_model(call, text, model)
+        try:
+            answer = await self._mind.ask_model(call, text, model)
+        except ModelError as error:
+            self._note(EntryKind.ARRIVED, call, {"error": _error(error)})
+            await self._scribe.commit()
+            raise
+        # The program may be in no hurry to look at it, but it is paid.
+        self._note(EntryKind.ARRIVED, call, {"result": answer})
+        await self._scribe.commit()
+        return answer
 
     async def _rlm(
         self,

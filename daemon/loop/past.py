@@ -48,6 +48,8 @@ class Past:
     """The rows of calls, by their number."""
     settled: Mapping[int, Entry] = field(default_factory=dict)
     """The rows with the outcomes of those that settled later."""
+    arrived: Mapping[int, Entry] = field(default_factory=dict)
+    """The rows with the outcomes of calls that were there, but which the program may not have got."""
     started: bool = False
     worked: float = 0.0
     """Seconds for which the run was at work; what a crash has cut off is not counted."""
@@ -81,6 +83,7 @@ def read(entries: Sequence[Entry]) -> Past:
         settled={
             entry.call: entry for entry in entries if entry.kind is EntryKind.SETTLED and settled(entry.data)
         },
+        arrived={entry.call: entry for entry in entries if entry.kind is EntryKind.ARRIVED},
         started=any(entry.kind is EntryKind.STARTED for entry in entries),
         worked=_worked(entries),
     )

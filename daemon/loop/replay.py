@@ -1,7 +1,8 @@
 """Answers the calls of a program that is being fed again from its run's journal, and from its end on, live.
 
     what the journal has     is answered as it was, in the order in which it settled
-    what it has half         (a call that was under way) is taken up again by the live host
+    what it has half         (a call that was under way) is taken up again by the live host, once the program
+                             has got all that the journal says it got: the order is part of its way
     what it has not          is new: the program has come to where it was
 
 The program is the same and every answer is the same, so it takes the same way. If it does not, nobody can
@@ -40,6 +41,7 @@ class Replay:
         self._store = store
         self._calls = {number: entry for number, entry in past.calls.items() if entry.step >= first}
         self._settled = past.settled
+        self._arrived = past.arrived
         self._order = past.order(first)
         self._moved = asyncio.Condition()
 
@@ -52,7 +54,10 @@ class Replay:
         if restore.settled(entry.data):
             ended = entry
         elif call.number not in self._settled:
-            return await self._live.resume(call, entry)
+            await self._all_delivered()
+            if call.number not in self._arrived:
+                return await self._live.resume(call, entry)
+            ended = self._arrived[call.number]
         else:
             ended = self._settled[call.number]
             await self._turn_of(ended)
@@ -108,6 +113,10 @@ class Replay:
         if later.data.get("error") == ABANDONED:
             # Its step ended without it; the program must not get what it never got.
             await asyncio.get_running_loop().create_future()
+
+    async def _all_delivered(self) -> None:
+        async with self._moved:
+            await self._moved.wait_for(lambda: not self._order)
 
     async def _next(self) -> None:
         async with self._moved:

@@ -93,6 +93,8 @@ def update(agent: str, entry: Entry) -> pb.RunUpdate:
             message.asked.CopyFrom(_asked(agent, entry))
         case EntryKind.CALL:
             message.call.CopyFrom(_call(entry))
+        case EntryKind.ARRIVED:
+            message.arrived.CopyFrom(_call(entry))
         case EntryKind.SETTLED:
             message.settled.CopyFrom(_call(entry))
         case EntryKind.OBSERVATION:
