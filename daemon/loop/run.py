@@ -238,8 +238,9 @@ class Runner:
                 context=context,
                 model=self._below(model),
             )
-            if cancelled:
+            if cancelled and not self._tree.suspended:
                 await runner.end(Ending(state=RunState.CANCELLED, reason=PARENT_STOPPED))
+            if cancelled:
                 raise asyncio.CancelledError
             if child.state.ended:
                 return _value(child.id, Ending(state=child.state, reason=child.reason, result=child.result))
