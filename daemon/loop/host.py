@@ -109,6 +109,8 @@ class RunHost:
         self._origin = Origin.OWNER
         self._children: dict[int, int] = {}
         self._tree = tree
+        self._settled: set[int] = set()
+        """Calls whose outcome was about to be delivered."""
         self._resting: dict[int, _Rest] = {}
         self._parked = False
         self.mark = 0
@@ -153,6 +155,7 @@ class RunHost:
             return Raised(error)
 
     async def settle(self, call: Call, outcome: Outcome) -> None:
+        self._settled.add(call.number)
         if isinstance(outcome, Raised):
             self._note(EntryKind.SETTLED, call, {"error": _error(outcome.error)})
         elif call.name == "rlm":
@@ -163,7 +166,7 @@ class RunHost:
         await self._scribe.commit()
 
     async def abandon(self, call: Call) -> None:
-        if self._goes_on:
+        if self._goes_on or call.number in self._settled:
             return
         self._note(EntryKind.SETTLED, call, {"error": ABANDONED})
         if call.name == "ask":

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from rlmd.daemon.models.api import Reply, Usage
@@ -16,8 +17,8 @@ from rlmd.memory.records import Entry, EntryKind
 from .observe import Observation
 from .restore import settled
 
-_PAUSES = (EntryKind.STARTED, EntryKind.RESTARTED, EntryKind.WOKEN)
-"""After these rows the run is at work again."""
+_BEGINS = (EntryKind.STARTED, EntryKind.RESTARTED, EntryKind.WOKEN)
+"""With these rows the run begins to work, or begins again: it did not between the row before and them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,8 @@ class Past:
     arrived: Mapping[int, Entry] = field(default_factory=dict)
     """The rows with the outcomes of calls that were there, but which the program may not have got."""
     started: bool = False
+    waits: bool = False
+    """Whether it was parked, and nothing has happened since."""
     worked: float = 0.0
     """Seconds for which the run was at work; what a crash has cut off is not counted."""
 
@@ -85,6 +88,7 @@ def read(entries: Sequence[Entry]) -> Past:
         },
         arrived={entry.call: entry for entry in entries if entry.kind is EntryKind.ARRIVED},
         started=any(entry.kind is EntryKind.STARTED for entry in entries),
+        waits=bool(entries) and entries[-1].kind is EntryKind.WAITING,
         worked=_worked(entries),
     )
 
@@ -110,12 +114,8 @@ def _step(entry: Entry, seen: Mapping[str, Any] | None) -> PastStep:
 
 
 def _worked(entries: Sequence[Entry]) -> float:
-    total, began = 0.0, None
-    for before, entry in zip([None, *entries], entries, strict=False):
-        if entry.kind in _PAUSES:
-            if began is not None and before is not None:
-                total += (before.time - began).total_seconds()
-            began = entry.time
-    if began is not None:
-        total += (entries[-1].time - began).total_seconds()
-    return max(total, 0.0)
+    return sum(
+        max((entry.time - before.time).total_seconds(), 0.0)
+        for before, entry in pairwise(entries)
+        if before.kind is not EntryKind.WAITING and entry.kind not in _BEGINS
+    )

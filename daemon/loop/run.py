@@ -171,7 +171,7 @@ class Runner:
         """Count the attempt before anything of it happens: an event may be poison."""
         run = tx.runs.start(self._run)
         if past.started:
-            return None, None
+            return None, None if run.parent is None else _going_on(past)
         data = {"model": self._model, "context": self._context, "attempt": run.attempts}
         return None, Row(kind=EntryKind.STARTED, data=data)
 
@@ -296,6 +296,14 @@ class Runner:
     def _below(self, model: str | None) -> str:
         """The model of a sub-call or child."""
         return model or self._agent.sub_model or self._equipment.settings.sub_model or self._model
+
+
+def _going_on(past: Past) -> Row:
+    """A child goes on with its parent: the time between is not its own. A root has been told already."""
+    if past.waits:
+        return Row(kind=EntryKind.WOKEN, data={}, step=len(past.steps))
+    reason = "the daemon stopped; it goes on there"
+    return Row(kind=EntryKind.RESTARTED, data={"reason": reason}, step=len(past.steps))
 
 
 def _failed(reason: str) -> Ending:

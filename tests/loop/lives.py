@@ -31,7 +31,7 @@ from rlmd.daemon.loop.equipment import Equipment
 from rlmd.daemon.models.openai import OpenAIModel
 from rlmd.daemon.repl.sandbox import Sandbox
 from rlmd.errors import PreconditionFailed, Unavailable
-from rlmd.memory.records import Entry, EntryKind, Run, RunState, User
+from rlmd.memory.records import Entry, EntryKind, RunState, User
 from rlmd.memory.store import House, Store, Transaction
 from rlmd.memory.tables import agents, model_calls
 from rlmd.settings import Settings
@@ -41,7 +41,7 @@ from .bench import NoSearch
 from .generate import NOBODY, given
 
 T = TypeVar("T")
-LOOK_SECONDS = 0.004
+LOOK_SECONDS = 0.006
 STUCK_SECONDS = 20.0
 
 
@@ -131,8 +131,8 @@ class Lives:
         self.house.fuse = Fuse()
         await self.house.store(self.user).write(lambda tx: tx.agents.create(name, model=model))
         waiting = list(cuts)
-        deadline = time.monotonic() + STUCK_SECONDS
-        while await self._live(name, waiting.pop(0) if waiting else None) is None:
+        deadline = time.monotonic() + 2 * STUCK_SECONDS
+        while not await self._live(name, waiting.pop(0) if waiting else None):
             if time.monotonic() > deadline:
                 stands = self._read(lambda tx: [(r.id, r.state, r.reason) for r in tx.runs.page(agent=name)])
                 raise AssertionError(f"it does not come to an end: {stands}")
@@ -145,8 +145,8 @@ class Lives:
     def _read(self, work: Callable[[Transaction], T]) -> T:
         return self.house.store(self.user).read(work)
 
-    async def _live(self, name: str, cut: Cut | None) -> Run | None:
-        """One life; gives the run if it is over."""
+    async def _live(self, name: str, cut: Cut | None) -> bool:
+        """One life; whether the run has ended in it."""
         self.lives += 1
         fuse = self.house.fuse = Fuse()
         if cut is not None and not cut.clean:
@@ -160,22 +160,22 @@ class Lives:
             except Unavailable:
                 if not fuse.blown:
                     raise
-                return None
+                return False
         finally:
             if cut is None or not cut.clean:
                 fuse.blown = True
             await engine.stop(0)
 
-    async def _watch(self, engine: Engine, name: str, fuse: Fuse, end: float | None) -> Run | None:
+    async def _watch(self, engine: Engine, name: str, fuse: Fuse, end: float | None) -> bool:
         store = self.house.store(self.user)
         accepted = await engine.accept(
             store, name, text="Go.", channel="chat", sender="ann", request_id=f"{name} go"
         )
         stuck = time.monotonic() + STUCK_SECONDS
         while not fuse.blown and (end is None or time.monotonic() < end):
-            run = store.read(lambda tx: tx.runs.get(accepted.run.id))
-            if run.state.ended:
-                return run
+            state = store.read(lambda tx: tx.runs.state(accepted.run.id))
+            if state.ended:
+                return True
             asked = store.read(lambda tx: tx.questions.page(agent=name, most=100))
             for question in asked:
                 if not question.text.startswith(NOBODY):
@@ -183,14 +183,14 @@ class Lives:
                         await engine.answer(store, question.id, given(question.text), by="ann")
                     break
             else:
-                if run.state is RunState.WAITING and self._past(run):
+                if state is RunState.WAITING and self._past():
                     self.parks += 1
-                    return None
-            assert time.monotonic() < stuck, f"run {run.id} is {run.state} and stays so"
+                    return False
+            assert time.monotonic() < stuck, f"run {accepted.run.id} is {state} and stays so"
             await asyncio.sleep(LOOK_SECONDS)
-        return None
+        return False
 
-    def _past(self, run: Run) -> bool:
+    def _past(self) -> bool:
         """Put the clock on to when a run that waits goes on; False if it goes on by itself."""
         _, after = self.house.waking(self.clock.now())
         if after is None:
