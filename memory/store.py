@@ -27,6 +27,7 @@ from rlmd.errors import InvalidInput, NotFound
 
 from .accounts import Accounts
 from .agents import Agents
+from .changes import Changes
 from .clock import Clock, to_micros
 from .database import Database, translated
 from .journal import Journal
@@ -190,6 +191,10 @@ class Transaction:
     @property
     def questions(self) -> Questions:
         return Questions(self._connection, self.now, self.user)
+
+    @property
+    def changes(self) -> Changes:
+        return Changes(self._connection, self.now, self.user)
 
     @property
     def uploads(self) -> Uploads:

@@ -25,7 +25,7 @@ from .progress import shown
 
 @click.group(
     cls=Group,
-    lazy={"import": "transfer:import_", "export": "transfer:export"},
+    lazy={"import": "transfer:import_", "export": "transfer:export", "changes": "changes:changes"},
     examples="""
         rlmd memory set people/bob "lives in Berlin"
         rlmd memory search "where does Bob live?"

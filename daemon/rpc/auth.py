@@ -82,6 +82,8 @@ POLICY: dict[str, dict[str, Access]] = {
         "CancelRun": Access.USER,
         "ReplayRun": Access.USER,
         "ForkRun": Access.USER,
+        "ListChanges": Access.USER,
+        "UndoRun": Access.USER,
     },
     "rlmd.v1.Admin": {
         "GetStatus": Access.USER,

@@ -108,6 +108,8 @@ def requests(of: Theirs) -> dict[str, dict[str, Any]]:
         "CancelRun": {"name": run},
         "ReplayRun": {"name": run},
         "ForkRun": {"name": run, "at_call": 1},
+        "ListChanges": {"parent": run},
+        "UndoRun": {"name": run},
         "CreateToken": {"parent": f"users/{of.user}"},
         "ListTokens": {"parent": f"users/{of.user}"},
         "RevokeToken": {"name": f"users/{of.user}/tokens/{of.token}"},

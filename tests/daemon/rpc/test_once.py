@@ -43,6 +43,7 @@ REQUESTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"name": "agents/main/runs/1", "at_call": 1, "answer": "[]"},
         {"name": "agents/main/runs/1", "at_call": 1, "answer": "[1]"},
     ),
+    "UndoRun": ({"name": "agents/main/runs/1"}, {"name": "agents/main/runs/1", "keep_later": True}),
 }
 
 USAGE = {"input_tokens": 0, "output_tokens": 0, "cached_tokens": 0, "estimated": False}
@@ -75,7 +76,7 @@ async def test_second_time_gives_the_first_answer(served: Daemon, rpc: str) -> N
         await call("SetVariable", name=name, value=A)
     await call("DeleteVariable", name=GONE)
     request, other = REQUESTS[rpc]
-    if rpc == "ForkRun":
+    if rpc in ("ForkRun", "UndoRun"):
         await served.write(await served.run(), *PAST)
     first = await call(rpc, **request, request_id="id")
     before = await shown(served)
