@@ -158,5 +158,5 @@ def _moved_on(run: Run, later: Sequence[Change]) -> Conflict:
     return Conflict(
         f"{named}{more} {have} been written by somebody else since run {run.id}",
         field="name",
-        remedy="Keep what came later, and take back the rest, or revert them one by one.",
+        remedy="Keep those (`--keep-later`) and take back the rest, or revert them one by one.",
     )

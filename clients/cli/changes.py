@@ -1,4 +1,4 @@
-"""memory changes and undo: what a run did to memory as one changeset, looked at and taken back."""
+"""memory changes, memory tidy and undo: changesets of memory, looked at, made and taken back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from rlmd.clients.records import Change
+from rlmd.clients.records import Change, RunState
 from rlmd.clients.sync import Client
 from rlmd.errors import RlmdError
 
@@ -115,3 +115,36 @@ def undo(app: App, run: str, dry_run: bool, keep_later: bool, agent: str) -> Non
         left = f" {done.kept} written by somebody else since stay as they are." if done.kept else ""
         plural = "variable has its" if done.undone == 1 else "variables have their"
         out.say(f"{done.undone} {plural} value from before run {run}.{left}")
+
+
+@click.command(
+    cls=Command,
+    examples="""
+        rlmd memory tidy
+        rlmd memory tidy --agent main --json
+    """,
+)
+@agent_option
+@pass_app
+def tidy(app: App, agent: str) -> int:
+    """Let an agent go over what is new in its memory now, instead of when it is idle.
+
+    It dates and corrects facts, merges what is there twice, and writes summaries. All that it changes is one
+    changeset.
+    """
+    with app.client() as client:
+        run = client.agent(agent).tidy()
+        ended = run.wait()
+        found = run.changes()
+    if app.json:
+        out.print_json({"run": ended.id, "state": ended.state, "reason": ended.reason, "changes": found})
+    else:
+        if ended.state is not RunState.DONE:
+            out.note(f"Run {ended.id} {ended.state}: {ended.reason}")
+        rows = [(change.name, _versions(change), _became(change)) for change in found]
+        out.table(("name", "versions", "what"), rows, empty="Nothing was worth changing.")
+        if found:
+            out.note(
+                f"To see it: rlmd memory changes {ended.id} --diff. To take it back: rlmd undo {ended.id}"
+            )
+    return 0 if ended.state is RunState.DONE else 1

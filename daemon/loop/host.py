@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from rlmd.daemon.repl.api import Call, Ended, Outcome, Raised, Returned
 from rlmd.errors import InternalError, InvalidInput, NotFound, PreconditionFailed, RlmdError, Unavailable
 from rlmd.memory.log import MAX_TEXT
+from rlmd.memory.news import TIDY
 from rlmd.memory.records import Agent, Author, Entry, EntryKind, Form, Origin, Question, QuestionState, Run
 from rlmd.memory.search import Shelf
 from rlmd.memory.store import Store, Transaction
@@ -37,6 +38,7 @@ LARGE = 256 * 1024
 """Bytes of a value from which it is read off the event loop."""
 LONG = timedelta(seconds=2)
 """What is over sooner is not worth the parking."""
+NOBODY = "nobody is asked while memory is tidied"
 ABANDONED = {"type": "Cancelled", "message": "the step ended first"}
 """What the journal has as the error of a call that nobody awaited to its end."""
 
@@ -259,9 +261,11 @@ class RunHost:
         if asked is None:
             row = self._row(EntryKind.CALL, call, self.arguments(call)) if entry is None else None
             try:
+                if self._run.event.kind == TIDY:
+                    raise PreconditionFailed(NOBODY, field="ask", remedy="Leave it as it is.")
                 seconds, form = asking.duration(timeout), asking.form(choices, type)
                 asked = await self._put(call, row, question, form, seconds, channel)
-            except InvalidInput:
+            except (InvalidInput, PreconditionFailed):
                 # The call was made all the same: its row stands before that of its error.
                 if row is not None:
                     self._note(EntryKind.CALL, call, self.arguments(call))

@@ -37,6 +37,10 @@ class Engine(Protocol):
         """
         ...
 
+    async def tidy(self, store: Store, agent: str, request_id: str = "") -> Run:
+        """Let an agent go over what is new in its memory. Raises NotFound."""
+        ...
+
     async def answer(self, store: Store, question_id: int, given: Any, *, by: str) -> Question:
         """Answer a question, so that its run goes on.
 

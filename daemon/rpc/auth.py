@@ -46,6 +46,7 @@ POLICY: dict[str, dict[str, Access]] = {
         "ListAgents": Access.USER,
         "UpdateAgent": Access.USER,
         "DeleteAgent": Access.USER,
+        "TidyAgent": Access.USER,
     },
     "rlmd.v1.Memory": {
         "GetVariable": Access.USER,

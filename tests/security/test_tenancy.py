@@ -75,6 +75,7 @@ def requests(of: Theirs) -> dict[str, dict[str, Any]]:
             "update_mask": FieldMask(paths=["model"]),
         },
         "DeleteAgent": {"name": agent, "force": True},
+        "TidyAgent": {"name": agent},
         "GetVariable": {"name": variable},
         "ListVariables": {"parent": space},
         "SetVariable": {"name": variable, "value": MINE},
