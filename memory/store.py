@@ -27,12 +27,15 @@ from rlmd.errors import InvalidInput, NotFound
 
 from .accounts import Accounts
 from .agents import Agents
+from .channel_calls import ChannelCalls
+from .channels import Channels
 from .clock import Clock, to_micros
 from .database import Database, translated
 from .journal import Journal
 from .log import Log
 from .migrate import migrate
 from .names import check_text, short
+from .outbox import Outbox, forget
 from .prepared import Prepared
 from .questions import Questions
 from .records import User
@@ -134,6 +137,10 @@ class House:
             lambda c: c.execute(delete(requests).where(requests.c.time < limit)).rowcount
         )
 
+    def forget_parcels(self) -> Future[int]:
+        """Drop what channels have acknowledged and is over a week old; returns how many rows."""
+        return self.database.write(lambda c: forget(c, self.clock.now()))
+
     def sweep(self) -> int:
         """Delete what deleted agents and broken uploads have left; returns how many pieces. May take long."""
         with self._sweeping:
@@ -192,6 +199,18 @@ class Transaction:
         return Questions(self._connection, self.now, self.user)
 
     @property
+    def channels(self) -> Channels:
+        return Channels(self._connection, self.now, self.user)
+
+    @property
+    def channel_calls(self) -> ChannelCalls:
+        return ChannelCalls(self._connection, self.now, self.user)
+
+    @property
+    def outbox(self) -> Outbox:
+        return Outbox(self._connection, self.now, self.user.id)
+
+    @property
     def uploads(self) -> Uploads:
         return Uploads(self._connection, self.now, self.user.id)
 
@@ -208,7 +227,7 @@ class Transaction:
 
     def log(self, agent: str) -> Log:
         """Raises NotFound."""
-        return Log(self._connection, self.now, self.agents.get(agent))
+        return Log(self._connection, self.now, self.agents.get(agent), self.outbox)
 
     def journal(self, run_id: int) -> Journal:
         """Raises NotFound."""
