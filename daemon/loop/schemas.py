@@ -26,7 +26,7 @@ from rlmd.memory.records import Function
 
 MAX_SCHEMA = 20_000
 """Characters of one schema."""
-REFERENCES = 10_000
+REFERENCES = 2_000
 """References followed in one check."""
 PATTERN_SECONDS = 0.05
 _REFUSED = frozenset({"patternProperties", "$dynamicRef", "$dynamicAnchor", "$id"})
@@ -119,31 +119,35 @@ def _kind(schema: Any) -> str:
 
 def _check_schema(name: str, field: str, text: str) -> None:
     check_text(text, field, limit=MAX_SCHEMA)
+    problem, remedy = _problem(text)
+    if problem:
+        raise InvalidInput(f"a schema of {name} {problem}", field=field, remedy=remedy)
+
+
+def _problem(text: str) -> tuple[str, str]:
+    """What is wrong with a schema, as the end of a sentence, and what to do; empty if nothing is."""
     try:
         schema = _parsed(text)
         Draft202012Validator.check_schema(schema)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(
-            f"a schema of {name} is not JSON: {error}", field=field, remedy="Correct it."
-        ) from error
+        refused = sorted(_REFUSED & {key for each in _objects(schema) for key in each})
+        target = _unresolved(schema)
+    except RecursionError:
+        return "is nested too deeply", "Make it simpler."
+    except ValueError as error:
+        return f"is not JSON: {error}", "Correct it."
     except SchemaError as error:
-        raise InvalidInput(
-            f"a schema of {name} is not JSON Schema: {error.message[:300]}",
-            field=field,
-            remedy="See draft 2020-12.",
-        ) from error
-    if found := sorted(_REFUSED & {key for each in _objects(schema) for key in each}):
-        raise InvalidInput(
-            f"a schema of {name} uses {', '.join(found)}, which is not taken here",
-            field=field,
-            remedy="Say it with properties, $defs and $ref.",
+        return f"is not JSON Schema: {error.message[:300]}", "See draft 2020-12."
+    if refused:
+        return (
+            f"uses {', '.join(refused)}, which is not taken here",
+            "Say it with properties, $defs and $ref.",
         )
-    if target := _unresolved(schema):
-        raise InvalidInput(
-            f"a schema of {name} refers to {short(target)}, which is not in it",
-            field=field,
-            remedy="Put it below $defs; nothing is fetched.",
+    if target:
+        return (
+            f"refers to {short(target)}, which is not in it",
+            "Put it below $defs; nothing is fetched.",
         )
+    return "", ""
 
 
 def _unresolved(schema: Any) -> str:
@@ -196,7 +200,8 @@ def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterat
             yield ValidationError(f"{short(instance)} does not match {short(pattern)}")
 
 
-_Validator: Any = extend(Draft202012Validator, {"$ref": _reference, "pattern": _pattern})
+_extend: Any = extend
+_Validator: Any = _extend(Draft202012Validator, {"$ref": _reference, "pattern": _pattern})
 
 
 @lru_cache(maxsize=512)
