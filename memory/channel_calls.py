@@ -87,24 +87,27 @@ class ChannelCalls:
         found = self._several(_mine.where(channel_calls.c.run_id == run.id, channel_calls.c.call == call))
         return found[0] if found else None
 
-    def open_of(self, channel: Channel, *, after: int = 0, most: int = 100) -> list[ChannelCall]:
-        """Open calls whose time is not over, oldest first, behind the one of number `after`."""
-        statement = _mine.where(
-            channel_calls.c.channel_id == channel.id,
-            channel_calls.c.state == _OPEN,
-            channel_calls.c.expire_time > to_micros(self._now),
-            channel_calls.c.id > after,
+    def waiting(self, channel: Channel, *, after: int = 0, most: int = 100) -> list[int]:
+        """Numbers of open calls whose time is not over, oldest first, behind the one of number `after`."""
+        statement = self._still_open().where(
+            channel_calls.c.channel_id == channel.id, channel_calls.c.id > after
         )
-        return self._several(statement.order_by(channel_calls.c.id).limit(most))
+        return list(self._connection.scalars(statement.order_by(channel_calls.c.id).limit(most)))
 
     def still_open(self, numbers: Collection[int]) -> set[int]:
         """Those of these calls that are open, and whose time is not over."""
-        statement = _mine.where(
-            channel_calls.c.id.in_(numbers),
-            channel_calls.c.state == _OPEN,
-            channel_calls.c.expire_time > to_micros(self._now),
+        return set(self._connection.scalars(self._still_open().where(channel_calls.c.id.in_(numbers))))
+
+    def _still_open(self) -> Select[Any]:
+        return (
+            select(channel_calls.c.id)
+            .join(channels, channel_calls.c.channel_id == channels.c.id)
+            .where(
+                channels.c.user_id == self._user.id,
+                channel_calls.c.state == _OPEN,
+                channel_calls.c.expire_time > to_micros(self._now),
+            )
         )
-        return {called.id for called in self._several(statement)}
 
     def answer(self, called: ChannelCall, state: CallState, *, result: str | None, error: str) -> ChannelCall:
         """A client says what a call came to. Said again, that is what it came to first.

@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import keyword
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Select, func, insert, select, update
 
-from rlmd.errors import InvalidInput, NotFound
+from rlmd.errors import Exhausted, InvalidInput, NotFound
 
 from .clock import from_micros, to_micros
 from .names import check_channel, check_text, short
 from .records import Agent, CallState, Channel, Function, User
 from .tables import channel_calls, channels, messages, outbox
 
+MAX_CHANNELS = 10_000
+"""Of a user."""
 MAX_FUNCTIONS = 200
 MAX_DOC = 2_000
 MAX_SECONDS = 10 * 366 * 86_400
@@ -38,17 +41,32 @@ class Channels:
         self._user = user
 
     def connect(self, name: str, functions: Sequence[Function]) -> Channel:
-        """A client has connected as this channel, and offers this from now on. Raises InvalidInput."""
+        """A client has connected as this channel, and offers this from now on.
+
+        Raises:
+            InvalidInput: it cannot have this name, or offer that.
+            Exhausted: there are too many channels.
+        """
         check_channel(name)
         now = to_micros(self._now)
         offered = json.dumps([asdict(check_function(each)) for each in _different(functions)])
         found = self.find(name)
         if found is None:
+            self._check_room()
             row = {"user_id": self._user.id, "name": name, "create_time": now, "sent": 0, "acknowledged": 0}
             self._connection.execute(insert(channels), {**row, "functions": offered, "seen_time": now})
         else:
             self._change(found, functions=offered, seen_time=now)
         return self.get(name)
+
+    def _check_room(self) -> None:
+        count = select(func.count()).select_from(channels).where(channels.c.user_id == self._user.id)
+        if self._connection.execute(count).scalar_one() >= MAX_CHANNELS:
+            raise Exhausted(
+                f"{MAX_CHANNELS:,} channels have connected, and no more can",
+                field="hello.channel",
+                remedy="Connect under a name that was used before.",
+            )
 
     def find(self, name: str) -> Channel | None:
         """None if it has never connected."""
@@ -70,6 +88,10 @@ class Channels:
             select(channels).where(channels.c.name > after).order_by(channels.c.name).limit(most)
         )
 
+    def several(self, names: Sequence[str]) -> list[Channel]:
+        """Those of these names that have connected."""
+        return self._several(select(channels).where(channels.c.name.in_(names)))
+
     def acknowledge(self, channel: Channel, sequence: int) -> None:
         """A client has processed all up to this."""
         # Several clients may serve a channel, and acknowledge in any order.
@@ -80,17 +102,25 @@ class Channels:
         """A client is, or was until now, connected."""
         self._change(channel, seen_time=to_micros(self._now))
 
-    def pending(self, channel: Channel) -> int:
-        """How many messages, questions and calls nobody has acknowledged."""
-        unseen = outbox.c.sequence > channel.acknowledged
-        waiting = channel_calls.c.state == CallState.OPEN.value
-        counts = (
-            select(func.count()).select_from(outbox).where(outbox.c.channel_id == channel.id, unseen),
-            select(func.count())
-            .select_from(channel_calls)
-            .where(channel_calls.c.channel_id == channel.id, waiting),
+    def pending(self, found: Sequence[Channel]) -> Mapping[int, int]:
+        """How many messages, questions and calls nobody has acknowledged, by the channels' ids."""
+        ids = [channel.id for channel in found]
+        of = channels.c.user_id == self._user.id
+        unseen = (
+            select(channels.c.id, func.count())
+            .join(outbox, outbox.c.channel_id == channels.c.id)
+            .where(of, channels.c.id.in_(ids), outbox.c.sequence > channels.c.acknowledged)
         )
-        return sum(int(self._connection.execute(count).scalar_one()) for count in counts)
+        waiting = (
+            select(channels.c.id, func.count())
+            .join(channel_calls, channel_calls.c.channel_id == channels.c.id)
+            .where(of, channels.c.id.in_(ids), channel_calls.c.state == CallState.OPEN.value)
+        )
+        counts: Counter[int] = Counter()
+        for statement in (unseen, waiting):
+            for channel_id, count in self._connection.execute(statement.group_by(channels.c.id)):
+                counts[channel_id] += count
+        return counts
 
     def known_to(self, agent: Agent, most: int) -> list[str]:
         """Names of the channels that have connected, or are in the agent's log: what a program may import."""

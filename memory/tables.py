@@ -257,7 +257,7 @@ channel_calls = Table(
     Column("agent_id", ForeignKey("agents.id", ondelete="CASCADE"), nullable=False, index=True),
     # The call of the program; a run that is taken up again finds what it waits for there.
     Column("run_id", BigInteger, nullable=False),
-    Column("root_id", BigInteger, nullable=False),
+    Column("root_id", BigInteger, nullable=False, index=True),
     Column("call", Integer, nullable=False),
     Column("function", Text, nullable=False),
     Column("arguments", Text, nullable=False),

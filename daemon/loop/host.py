@@ -16,14 +16,27 @@ from hashlib import blake2b
 from typing import Any, Protocol
 
 from rlmd.daemon.repl.api import Call, Ended, Outcome, Raised, Returned
+from rlmd.daemon.repl.channels import NOBODY, Listing
 from rlmd.errors import InternalError, InvalidInput, NotFound, PreconditionFailed, RlmdError, Unavailable
 from rlmd.memory.log import MAX_TEXT
-from rlmd.memory.records import Agent, Author, Entry, EntryKind, Form, Origin, Question, QuestionState, Run
+from rlmd.memory.records import (
+    Agent,
+    Author,
+    CallState,
+    ChannelCall,
+    Entry,
+    EntryKind,
+    Form,
+    Origin,
+    Question,
+    QuestionState,
+    Run,
+)
 from rlmd.memory.search import Shelf
 from rlmd.memory.store import Store, Transaction
 from rlmd.memory.variables import Writing
 
-from . import asking, calls
+from . import asking, calling, calls
 from .calls import Answer, Place
 from .equipment import Equipment, Tree
 from .scribe import Row, Scribe
@@ -37,6 +50,8 @@ LARGE = 256 * 1024
 """Bytes of a value from which it is read off the event loop."""
 LONG = timedelta(seconds=2)
 """What is over sooner is not worth the parking."""
+WITH_ROWS = frozenset({"ask", "channels.call"})
+"""Calls that wait for a row of their own."""
 ABANDONED = {"type": "Cancelled", "message": "the step ended first"}
 """What the journal has as the error of a call that nobody awaited to its end."""
 
@@ -59,6 +74,10 @@ class Mind(Protocol):
             ChildFailed: it ended without a value.
         """
         ...
+
+
+CAUGHT = (RlmdError, ChildFailed, calling.ChannelFailed, ValueError, TypeError, LookupError)
+"""What a call raises for the program."""
 
 
 @dataclass(frozen=True)
@@ -113,14 +132,21 @@ class RunHost:
         """A new step."""
         self.step, self.effects, self.replied = step, [], False
 
+    def listing(self, blocks: Sequence[str]) -> Listing:
+        """Who is there for a step that imports the channels; nobody for another."""
+        code = "\n".join(blocks)
+        if not calling.imports(code):
+            return NOBODY
+        return self._store.read(lambda tx: calling.listing(tx, self._agent, code))
+
     # -- the sandbox's side -----------------------------------------------------------------------
 
     async def call(self, call: Call) -> Outcome:
         self.count = max(self.count, call.number)
         try:
-            if call.name == "ask":
-                # Its row commits with its question.
-                return Returned(await self._ask(call, None, *call.args, **call.kwargs))
+            if call.name in WITH_ROWS:
+                # Its row commits with its question, or what it calls.
+                return Returned(await self._awaited(call, None))
             if call.waits:
                 # Its row stands where the program made it, whenever it settles.
                 self._note(EntryKind.CALL, call, {**self.arguments(call), **self._until(call)})
@@ -130,7 +156,7 @@ class RunHost:
             return Raised(error)
         except (Unavailable, InternalError):
             raise
-        except (RlmdError, ChildFailed, ValueError, TypeError, LookupError) as error:
+        except CAUGHT as error:
             if not call.waits:
                 self._note(EntryKind.CALL, call, {**self.arguments(call), "error": _error(error)})
             return Raised(error)
@@ -140,6 +166,9 @@ class RunHost:
             self._note(EntryKind.SETTLED, call, {"error": _error(outcome.error)})
         elif call.name == "rlm":
             self._note(EntryKind.SETTLED, call, {"result": outcome.value, "run": self._children[call.number]})
+        elif call.name == "channels.call":
+            self._called(call)
+            self._note(EntryKind.SETTLED, call, {"result": outcome.value, "origin": int(Origin.EXTERNAL)})
         else:
             self._note(EntryKind.SETTLED, call, {"result": calls.kept(outcome.value)})
         # What a model was paid for is on disk before the program sees it.
@@ -149,7 +178,7 @@ class RunHost:
         if self._goes_on:
             return
         self._note(EntryKind.SETTLED, call, {"error": ABANDONED})
-        if call.name == "ask":
+        if call.name in WITH_ROWS:
             await self._scribe.commit(lambda tx: asking.withdraw(tx, self._run, call.number))
 
     def rests(self, calls: Collection[int]) -> bool:
@@ -184,7 +213,7 @@ class RunHost:
             return Returned(await self._awaited(call, entry))
         except (Unavailable, InternalError):
             raise
-        except (RlmdError, ChildFailed, ValueError, TypeError, LookupError) as error:
+        except CAUGHT as error:
             return Raised(error)
 
     def remember(self, call: Call, data: Mapping[str, Any]) -> None:
@@ -195,6 +224,10 @@ class RunHost:
             return
         if call.name in calls.WRITES:
             self.effects.append(_written(call, data["result"]))
+        elif call.name == "channels.tell":
+            self._told(call)
+        elif call.name == "channels.call":
+            self._called(call)
         elif call.name == "reply" and self._run.parent is None:
             self._replied(call)
         elif call.name in ("reply", "done"):
@@ -215,6 +248,8 @@ class RunHost:
                 return await self._read(call, lambda: self._search_log(*call.args, **call.kwargs))
             case "reply":
                 return await self._reply(call, *call.args)
+            case "channels.tell":
+                return await self._tell(call, *call.args)
             case "done":
                 return self._done(call, *call.args)
             case "sys.now" | "sys.time":
@@ -229,6 +264,8 @@ class RunHost:
         match call.name:
             case "ask":
                 return await self._ask(call, entry, *call.args, **call.kwargs)
+            case "channels.call":
+                return await self._call_channel(call, entry, *call.args)
             case "llm":
                 return await self._llm(call, *call.args, **call.kwargs)
             case "rlm":
@@ -255,6 +292,7 @@ class RunHost:
         channel: str | None = None,
     ) -> Any:
         """Ask once, and wait for the answer; a run that is taken up again waits on for the same question."""
+        wakes = self._tree.wakes
         asked = self._store.read(lambda tx: tx.questions.of_call(self._run, call.number))
         if asked is None:
             row = self._row(EntryKind.CALL, call, self.arguments(call)) if entry is None else None
@@ -267,8 +305,11 @@ class RunHost:
                     self._note(EntryKind.CALL, call, self.arguments(call))
                 raise
         while asked.state is QuestionState.OPEN:
-            with self.resting(call, asked.expire_time):
-                await self._tree.woken(self._run.id, self._equipment.seconds_until(asked.expire_time))
+            # What has happened since the question was looked at may be its answer.
+            if wakes == self._tree.wakes:
+                with self.resting(call, asked.expire_time):
+                    await self._tree.woken(self._run.id, self._equipment.seconds_until(asked.expire_time))
+            wakes = self._tree.wakes
             asked = await asking.look(self._store, asked, self._equipment.clock.now())
         return asking.outcome(asked, default)
 
@@ -302,6 +343,57 @@ class RunHost:
         asked = await self._scribe.commit(work)
         assert asked is not None, "asking gives a question"
         return asked
+
+    async def _call_channel(
+        self,
+        call: Call,
+        entry: Entry | None,
+        channel: str,
+        function: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+    ) -> Any:
+        """Call once, and wait for the result; a run that is taken up again waits on for the same call."""
+        given = calling.Given(channel=channel, function=function, args=args, kwargs=kwargs)
+        wakes = self._tree.wakes
+        called = self._store.read(lambda tx: tx.channel_calls.of_call(self._run, call.number))
+        if called is None:
+            called = await self._place(call, entry, given)
+        while called.state is CallState.OPEN:
+            # What has happened since the call was looked at may be its result.
+            if wakes == self._tree.wakes:
+                with self.resting(call, called.expire_time):
+                    await self._tree.woken(self._run.id, self._equipment.seconds_until(called.expire_time))
+            wakes = self._tree.wakes
+            called = await calling.look(self._store, called, self._equipment.clock.now())
+        return calling.outcome(called)
+
+    async def _place(self, call: Call, entry: Entry | None, given: calling.Given) -> ChannelCall:
+        """Make a call of a channel, with the row of its own call if it has none yet."""
+        row = self._row(EntryKind.CALL, call, self.arguments(call)) if entry is None else None
+        try:
+            work = await calling.prepare(
+                self._store,
+                self._equipment.router,
+                self._agent,
+                self._run,
+                call.number,
+                given,
+                self._equipment.clock.now(),
+            )
+        except CAUGHT:
+            # The call was made all the same: its row stands before that of its error.
+            if row is not None:
+                self._note(EntryKind.CALL, call, self.arguments(call))
+            raise
+        called = await self._scribe.commit(lambda tx: (work(tx), row))
+        assert called is not None, "calling gives a call"
+        return called
+
+    def _called(self, call: Call) -> None:
+        # What comes from elsewhere is nobody's word here.
+        self._origin = Origin.EXTERNAL
+        self.effects.append(Effect(call.number, f"{call.args[0]}.{call.args[1]} called"))
 
     def _until(self, call: Call) -> dict[str, str]:
         """When a sleep is over: kept, so that it is not slept again after a restart."""
@@ -444,6 +536,20 @@ class RunHost:
             "result": {"message": message.id},
         }
         return self._row(EntryKind.CALL, call, data)
+
+    async def _tell(self, call: Call, channel: str, value: Any) -> None:
+        origin = min(Origin.AGENT, self._origin)
+
+        def work(tx: Transaction) -> tuple[None, Row]:
+            message = calling.tell(tx, self._agent, self._run, channel, value, origin)
+            data = {**self.arguments(call), "result": {"message": message.id}}
+            return None, self._row(EntryKind.CALL, call, data)
+
+        await self._scribe.commit(work)
+        self._told(call)
+
+    def _told(self, call: Call) -> None:
+        self.effects.append(Effect(call.number, f"{call.args[0]} told"))
 
     def _end_with(self, name: str, value: Any = None) -> None:
         """The value of a run: what `done` gave, in a child what `reply` gave."""

@@ -1,7 +1,7 @@
 """What channels say about their functions in JSON Schema: checked when it is offered, and used at each call.
 
 Schemas come from clients, and all users share this process: nothing is fetched, and what a check may cost is
-bounded. Patterns are matched with a time limit, and references are followed only so often.
+bounded. Patterns are matched with a time limit, and only so many keywords are looked at in one check.
 """
 
 from __future__ import annotations
@@ -26,13 +26,17 @@ from rlmd.memory.records import Function
 
 MAX_SCHEMA = 20_000
 """Characters of one schema."""
-REFERENCES = 2_000
-"""References followed in one check."""
+MAX_ARGUMENTS = 1_000_000
+"""Characters of the arguments of a call, as JSON."""
+KEYWORDS = 200_000
+"""Keywords that are looked at in one check."""
 PATTERN_SECONDS = 0.05
-_REFUSED = frozenset({"patternProperties", "$dynamicRef", "$dynamicAnchor", "$id"})
+_REFUSED = frozenset(
+    {"patternProperties", "unevaluatedItems", "unevaluatedProperties", "$dynamicRef", "$dynamicAnchor", "$id"}
+)
 """Keywords that cost more than they are worth here."""
 
-_left: contextvars.ContextVar[list[int]] = contextvars.ContextVar("references left")
+_left: contextvars.ContextVar[list[int]] = contextvars.ContextVar("keywords left")
 
 
 def check_offered(function: Function) -> Function:
@@ -70,18 +74,24 @@ def bind(channel: str, function: Function, args: Sequence[Any], kwargs: Mapping[
         problem = fault(function.parameters, given)
     if problem:
         raise TypeError(f"{channel}.{function.name}(): {problem}. It is {channel}.{shown(function)}")
-    return json.dumps(given, ensure_ascii=False)
+    text = json.dumps(given, ensure_ascii=False)
+    if len(text) > MAX_ARGUMENTS:
+        problem = f"{len(text):,} characters of arguments are more than {MAX_ARGUMENTS:,}"
+        raise TypeError(f"{channel}.{function.name}(): {problem}")
+    return text
 
 
 def fault(schema: str, value: Any) -> str:
     """What about a value does not fit a schema, in words; empty if it fits, or there is no schema."""
     if not schema:
         return ""
-    _left.set([REFERENCES])
+    _left.set([KEYWORDS])
     try:
         error = best_match(_validator(schema).iter_errors(value))
     except RecursionError:
         return "the schema refers to itself without end"
+    except _TooLong:
+        return "it is too large to be checked"
     except Unresolvable as unresolvable:
         return f"the schema refers to {short(unresolvable.ref)}, which is not in it"
     if error is None:
@@ -124,6 +134,7 @@ def _check_schema(name: str, field: str, text: str) -> None:
         raise InvalidInput(f"a schema of {name} {problem}", field=field, remedy=remedy)
 
 
+@lru_cache(maxsize=2048)
 def _problem(text: str) -> tuple[str, str]:
     """What is wrong with a schema, as the end of a sentence, and what to do; empty if nothing is."""
     try:
@@ -177,13 +188,26 @@ def _objects(schema: Any) -> Iterator[dict[str, Any]]:
             yield from _objects(value)
 
 
-def _reference(validator: Any, target: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
-    left = _left.get()
-    left[0] -= 1
-    if left[0] < 0:
-        yield ValidationError("the schema refers to itself too often")
-        return
-    yield from Draft202012Validator.VALIDATORS["$ref"](validator, target, instance, schema) or ()
+class _TooLong(Exception):
+    """A check has looked at too many keywords."""
+
+
+def _counted(keyword: Any) -> Any:
+    def check(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+        left = _left.get()
+        left[0] -= 1
+        if left[0] < 0:
+            raise _TooLong
+        yield from keyword(validator, wanted, instance, schema) or ()
+
+    return check
+
+
+def _unique(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    # The library compares each with each.
+    several = wanted and isinstance(instance, list)
+    if several and len({json.dumps(item, sort_keys=True) for item in instance}) < len(instance):
+        yield ValidationError("some of its items are the same")
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
@@ -201,7 +225,10 @@ def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterat
 
 
 _extend: Any = extend
-_Validator: Any = _extend(Draft202012Validator, {"$ref": _reference, "pattern": _pattern})
+_KEYWORDS = {**Draft202012Validator.VALIDATORS, "pattern": _pattern, "uniqueItems": _unique}
+_Validator: Any = _extend(
+    Draft202012Validator, {name: _counted(keyword) for name, keyword in _KEYWORDS.items()}
+)
 
 
 @lru_cache(maxsize=512)

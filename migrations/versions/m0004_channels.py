@@ -88,3 +88,4 @@ def upgrade() -> None:
     with op.batch_alter_table("channel_calls", schema=None) as batch_op:
         batch_op.create_index("ix_channel_calls_agent_id", ["agent_id"], unique=False)
         batch_op.create_index("ix_channel_calls_channel_id_state", ["channel_id", "state"], unique=False)
+        batch_op.create_index("ix_channel_calls_root_id", ["root_id"], unique=False)
