@@ -22,14 +22,9 @@ from rlmd.memory.log import MAX_TEXT
 from rlmd.memory.records import (
     Agent,
     Author,
-    CallState,
-    ChannelCall,
     Entry,
     EntryKind,
-    Form,
     Origin,
-    Question,
-    QuestionState,
     Run,
 )
 from rlmd.memory.search import Shelf
@@ -39,9 +34,9 @@ from rlmd.memory.variables import Writing
 from . import asking, calling, calls
 from .calls import Answer, Place
 from .equipment import Equipment, Tree
+from .others import Others
 from .scribe import Row, Scribe
 
-DEFAULT_CHANNEL = "chat"
 REPLY_SENT = "reply sent"
 PREVIEW_TEXT = 2_000
 """Characters of a text that the journal keeps of an argument; its digest stands for the whole."""
@@ -107,6 +102,7 @@ class RunHost:
         self._run = run
         self._scribe = scribe
         self._mind = mind
+        self._others = Others(equipment, store, agent, run, tree, scribe, self)
         self.place = Place(agent=agent.name, space=agent.space, zone=equipment.zone, run=run.id)
         self._origin = Origin.OWNER
         self._children: dict[int, int] = {}
@@ -249,7 +245,9 @@ class RunHost:
             case "reply":
                 return await self._reply(call, *call.args)
             case "channels.tell":
-                return await self._tell(call, *call.args)
+                channel, value = call.args
+                await self._others.tell(call, channel, value, min(Origin.AGENT, self._origin))
+                return self._told(call)
             case "done":
                 return self._done(call, *call.args)
             case "sys.now" | "sys.time":
@@ -263,9 +261,9 @@ class RunHost:
         """Do a call that takes time; `entry` is its row if it was begun before the daemon stopped."""
         match call.name:
             case "ask":
-                return await self._ask(call, entry, *call.args, **call.kwargs)
+                return await self._others.ask(call, entry, *call.args, **call.kwargs)
             case "channels.call":
-                return await self._call_channel(call, entry, *call.args)
+                return await self._others.call(call, entry, *call.args)
             case "llm":
                 return await self._llm(call, *call.args, **call.kwargs)
             case "rlm":
@@ -279,119 +277,8 @@ class RunHost:
             f"{call.name} is not offered here", field="call", remedy="See what is already imported."
         )
 
-    async def _ask(
-        self,
-        call: Call,
-        entry: Entry | None,
-        question: str,
-        choices: Sequence[str] | None = None,
-        *,
-        type: Any = None,
-        timeout: Any = None,
-        default: Any = None,
-        channel: str | None = None,
-    ) -> Any:
-        """Ask once, and wait for the answer; a run that is taken up again waits on for the same question."""
-        wakes = self._tree.wakes
-        asked = self._store.read(lambda tx: tx.questions.of_call(self._run, call.number))
-        if asked is None:
-            row = self._row(EntryKind.CALL, call, self.arguments(call)) if entry is None else None
-            try:
-                seconds, form = asking.duration(timeout), asking.form(choices, type)
-                asked = await self._put(call, row, question, form, seconds, channel)
-            except InvalidInput:
-                # The call was made all the same: its row stands before that of its error.
-                if row is not None:
-                    self._note(EntryKind.CALL, call, self.arguments(call))
-                raise
-        while asked.state is QuestionState.OPEN:
-            # What has happened since the question was looked at may be its answer.
-            if wakes == self._tree.wakes:
-                with self.resting(call, asked.expire_time):
-                    await self._tree.woken(self._run.id, self._equipment.seconds_until(asked.expire_time))
-            wakes = self._tree.wakes
-            asked = await asking.look(self._store, asked, self._equipment.clock.now())
-        return asking.outcome(asked, default)
-
-    async def _put(
-        self,
-        call: Call,
-        row: Row | None,
-        question: str,
-        form: Form,
-        seconds: float | None,
-        channel: str | None,
-    ) -> Question:
-        """Put a question; `row` is that of its call, if it has none yet. Raises InvalidInput."""
-        until = None if seconds is None else self._equipment.clock.now() + timedelta(seconds=seconds)
-        # A child has no channel: it asks where its root was spoken to.
-        where = channel or self._store.read(lambda tx: tx.runs.get(self._run.root)).event.channel
-
-        def work(tx: Transaction) -> tuple[Question, Row | None]:
-            asked = asking.ask(
-                tx,
-                self._agent,
-                self._run,
-                call.number,
-                channel=where or DEFAULT_CHANNEL,
-                text=question,
-                form=form,
-                until=until,
-            )
-            return asked, None if row is None else asking.told(row, asked)
-
-        asked = await self._scribe.commit(work)
-        assert asked is not None, "asking gives a question"
-        return asked
-
-    async def _call_channel(
-        self,
-        call: Call,
-        entry: Entry | None,
-        channel: str,
-        function: str,
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-    ) -> Any:
-        """Call once, and wait for the result; a run that is taken up again waits on for the same call."""
-        given = calling.Given(channel=channel, function=function, args=args, kwargs=kwargs)
-        wakes = self._tree.wakes
-        called = self._store.read(lambda tx: tx.channel_calls.of_call(self._run, call.number))
-        if called is None:
-            called = await self._place(call, entry, given)
-        while called.state is CallState.OPEN:
-            # What has happened since the call was looked at may be its result.
-            if wakes == self._tree.wakes:
-                with self.resting(call, called.expire_time):
-                    await self._tree.woken(self._run.id, self._equipment.seconds_until(called.expire_time))
-            wakes = self._tree.wakes
-            called = await calling.look(self._store, called, self._equipment.clock.now())
-        return calling.outcome(called)
-
-    async def _place(self, call: Call, entry: Entry | None, given: calling.Given) -> ChannelCall:
-        """Make a call of a channel, with the row of its own call if it has none yet."""
-        row = self._row(EntryKind.CALL, call, self.arguments(call)) if entry is None else None
-        try:
-            work = await calling.prepare(
-                self._store,
-                self._equipment.router,
-                self._agent,
-                self._run,
-                call.number,
-                given,
-                self._equipment.clock.now(),
-            )
-        except CAUGHT:
-            # The call was made all the same: its row stands before that of its error.
-            if row is not None:
-                self._note(EntryKind.CALL, call, self.arguments(call))
-            raise
-        called = await self._scribe.commit(lambda tx: (work(tx), row))
-        assert called is not None, "calling gives a call"
-        return called
-
     def _called(self, call: Call) -> None:
-        # What comes from elsewhere is nobody's word here.
+        # What it gave comes from elsewhere.
         self._origin = Origin.EXTERNAL
         self.effects.append(Effect(call.number, f"{call.args[0]}.{call.args[1]} called"))
 
@@ -536,17 +423,6 @@ class RunHost:
             "result": {"message": message.id},
         }
         return self._row(EntryKind.CALL, call, data)
-
-    async def _tell(self, call: Call, channel: str, value: Any) -> None:
-        origin = min(Origin.AGENT, self._origin)
-
-        def work(tx: Transaction) -> tuple[None, Row]:
-            message = calling.tell(tx, self._agent, self._run, channel, value, origin)
-            data = {**self.arguments(call), "result": {"message": message.id}}
-            return None, self._row(EntryKind.CALL, call, data)
-
-        await self._scribe.commit(work)
-        self._told(call)
 
     def _told(self, call: Call) -> None:
         self.effects.append(Effect(call.number, f"{call.args[0]} told"))
