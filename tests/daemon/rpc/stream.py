@@ -50,6 +50,13 @@ class Stream:
         assert response.WhichOneof("response") == kind, response
         return getattr(response, kind)
 
+    async def rest(self) -> list[pb.ConnectResponse]:
+        """All that comes until the stream ends well."""
+        found = []
+        while isinstance(response := await self.call.read(), pb.ConnectResponse):
+            found.append(response)
+        return found
+
     async def quiet(self, seconds: float = 0.3) -> bool:
         """Whether nothing comes for a while. A response that comes meanwhile is lost."""
         reading = asyncio.ensure_future(self.call.read())
