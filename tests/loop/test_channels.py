@@ -134,7 +134,8 @@ def test_arguments_are_checked_before_anything_leaves(house: DaemonProcess, mind
     program = """
     from channels import checked
     problems = []
-    for args, kwargs in (([], {}), (["yes"], {}), ([True, 1], {}), ([True], {"on": False}), ([True], {"off": 1})):
+    wrong = [([], {}), (["yes"], {}), ([True, 1], {}), ([True], {"on": False}), ([True], {"off": 1})]
+    for args, kwargs in wrong:
         try:
             await checked.lights(*args, **kwargs)
         except TypeError as error:
