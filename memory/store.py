@@ -15,7 +15,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ from rlmd.errors import InvalidInput, NotFound
 
 from .accounts import Accounts
 from .agents import Agents
+from .changes import Changes
 from .channel_calls import ChannelCalls
 from .channels import Channels
 from .clock import Clock, to_micros
@@ -35,6 +36,7 @@ from .journal import Journal
 from .log import Log
 from .migrate import migrate
 from .names import check_text, short
+from .news import News, idle, news
 from .outbox import Outbox, forget
 from .prepared import Prepared
 from .questions import Questions
@@ -130,6 +132,15 @@ class House:
             names = {row.id: row.name for row in connection.execute(select(users.c.id, users.c.name))}
             return [(accounts.user(names[user_id]), run_id) for user_id, run_id in answered(connection)]
 
+    def idle(self, quiet: timedelta) -> list[tuple[User, str]]:
+        """Agents that have time and reason to tidy their memory, with their users; see news.py."""
+        now = self.clock.now()
+        with self.database.reading() as connection:
+            found = idle(connection, now, quiet)
+            accounts = Accounts(connection, now)
+            names = {row.id: row.name for row in connection.execute(select(users.c.id, users.c.name))}
+            return [(accounts.user(names[user_id]), agent) for user_id, agent in found]
+
     def forget_requests(self) -> Future[int]:
         """Drop the answers of request ids that are over a week old; returns how many."""
         limit = to_micros(self.clock.now()) - REQUESTS_KEPT
@@ -211,6 +222,10 @@ class Transaction:
         return Outbox(self._connection, self.now, self.user.id)
 
     @property
+    def changes(self) -> Changes:
+        return Changes(self._connection, self.now, self.user)
+
+    @property
     def uploads(self) -> Uploads:
         return Uploads(self._connection, self.now, self.user.id)
 
@@ -267,6 +282,10 @@ class Transaction:
         }
         _answer.run(self._connection, values)
         return response
+
+    def news(self, agent: str, *, most: int) -> News:
+        """What is new for the agent since it last tidied; `most` names. Raises NotFound."""
+        return news(self._connection, self.agents.get(agent), most=most)
 
     def counts(self) -> tuple[int, int, int]:
         """How many agents, variables (not deleted) and messages the user has."""

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 NAMING = {
@@ -114,6 +115,13 @@ versions = Table(
     Column("note", Text, nullable=False),
     Column("write_time", BigInteger, nullable=False),
     Column("source_time", BigInteger),
+    # What a run has written is found by it; most versions have no run.
+    Index(
+        "ix_versions_author_run",
+        "author_run",
+        sqlite_where=text("author_run IS NOT NULL"),
+        postgresql_where=text("author_run IS NOT NULL"),
+    ),
     sqlite_with_rowid=False,
 )
 

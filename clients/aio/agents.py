@@ -78,6 +78,15 @@ class Agent:
         )
         await self._connection.call(self._agents.DeleteAgent, request)
 
+    async def tidy(self) -> Run:
+        """Let the agent go over what is new in its memory now, instead of when it is idle.
+
+        What it changes is one changeset: `run.changes()` shows it, `run.undo()` takes it back.
+        """
+        request = agents_pb2.TidyAgentRequest(name=self._resource, request_id=request_id())
+        run = decode.run(await self._connection.call(self._agents.TidyAgent, request))
+        return Run(self._connection, self.name, run.id)
+
     async def chat(
         self, text: str, channel: str = "chat", on_update: Callable[[Update], None] | None = None
     ) -> Reply:

@@ -34,6 +34,7 @@ Exit codes:
         "agent": "agents:agent",
         "memory": "memory:memory",
         "why": "why:why",
+        "undo": "changes:undo",
         "log": "log:log",
         "run": "runs:run",
         "questions": "questions:questions",

@@ -31,6 +31,7 @@ from .recover import end_in, recover
 from .rehearse import Rehearsal, rehearse
 from .run import FAULT, Runner, RunParked
 from .scribe import finish
+from .tidy import tidy
 
 log = logging.getLogger(__name__)
 
@@ -149,6 +150,30 @@ class Engine:
             if accepted.answered is not None:
                 await self._wake(store, accepted.answered)
             return accepted
+
+        return await _whole(take())
+
+    async def tidy(self, store: Store, agent: str, request_id: str = "") -> Run:
+        """Let an agent go over what is new in its memory; the same `request_id` again gives the same run.
+
+        Raises:
+            NotFound: no such agent.
+        """
+        fresh: list[Run] = []
+        digest = digest_of("tidy", agent.encode(errors="replace"))
+
+        def work(tx: Transaction) -> Run:
+            def make() -> bytes:
+                fresh.append(tidy(tx, self._equipment, agent))
+                return str(fresh[0].id).encode()
+
+            return tx.runs.get(int(tx.once(request_id, digest, make)))
+
+        async def take() -> Run:
+            run = await store.write(work)
+            if fresh:
+                self._enqueue(store, run)
+            return run
 
         return await _whole(take())
 

@@ -19,14 +19,7 @@ from rlmd.daemon.repl.api import Call, Ended, Outcome, Raised, Returned
 from rlmd.daemon.repl.channels import NOBODY, Listing
 from rlmd.errors import InternalError, InvalidInput, NotFound, PreconditionFailed, RlmdError, Unavailable
 from rlmd.memory.log import MAX_TEXT
-from rlmd.memory.records import (
-    Agent,
-    Author,
-    Entry,
-    EntryKind,
-    Origin,
-    Run,
-)
+from rlmd.memory.records import Agent, Author, Entry, EntryKind, Origin, Run
 from rlmd.memory.search import Shelf
 from rlmd.memory.store import Store, Transaction
 from rlmd.memory.variables import Writing

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from rlmd.daemon.repl.api import Call
-from rlmd.errors import RlmdError
+from rlmd.errors import PreconditionFailed, RlmdError
+from rlmd.memory.news import TIDY
 from rlmd.memory.records import (
     Agent,
     CallState,
@@ -32,6 +33,7 @@ from .equipment import Equipment, Tree
 from .scribe import Row, Scribe
 
 DEFAULT_CHANNEL = "chat"
+ALONE = "nobody is asked, called or told anything while memory is tidied"
 
 
 class Desk(Protocol):
@@ -89,6 +91,7 @@ class Others:
         if asked is None:
             row = None if entry is not None else self._row(call)
             try:
+                self._check_company("ask")
                 seconds, form = asking.duration(timeout), asking.form(choices, type)
                 asked = await self._put(call, row, question, form, seconds, channel)
             except RlmdError:
@@ -157,6 +160,7 @@ class Others:
     async def _open(self, call: Call, row: Row | None, given: calling.Given) -> ChannelCall:
         """Send a call; `row` is that of its own call, if it has none yet. Raises as `calling.prepare`."""
         try:
+            self._check_company("channels")
             work = await calling.prepare(
                 self._store,
                 self._equipment.router,
@@ -177,6 +181,7 @@ class Others:
 
     async def tell(self, call: Call, channel: str, value: Any, origin: Origin) -> None:
         """Say something on a channel. Raises InvalidInput: there is nothing to say."""
+        self._check_company("channels")
 
         def work(tx: Transaction) -> tuple[None, Row]:
             message = calling.tell(tx, self._agent, self._run, channel, value, origin)
@@ -184,7 +189,11 @@ class Others:
 
         await self._scribe.commit(work)
 
-    # -- both -------------------------------------------------------------------------------------
+    # -- all --------------------------------------------------------------------------------------
+
+    def _check_company(self, field: str) -> None:
+        if self._run.event.kind == TIDY:
+            raise PreconditionFailed(ALONE, field=field, remedy="Leave it as it is.")
 
     async def _rest(self, call: Call, until: datetime | None, wakes: int) -> None:
         """Wait until something happens, unless something has since the tree was woken so often."""

@@ -141,7 +141,7 @@ async def _card(equipment: Equipment, store: Store, agent: Agent, run: Run, room
     end = [
         "",
         "The event that woke you:",
-        f'<event kind="message" channel="{event.channel}" sender="{line(event.sender, 100)}">',
+        f'<event kind="{event.kind}" channel="{event.channel}" sender="{line(event.sender, 100)}">',
         cut(event.text, int(room * EVENT), more="event.text has all"),
         "</event>",
     ]

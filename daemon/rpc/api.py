@@ -38,6 +38,10 @@ class Engine(Protocol):
         """
         ...
 
+    async def tidy(self, store: Store, agent: str, request_id: str = "") -> Run:
+        """Let an agent go over what is new in its memory. Raises NotFound."""
+        ...
+
     @property
     def router(self) -> Router:
         """Who is connected as which channel."""

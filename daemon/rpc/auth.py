@@ -46,6 +46,7 @@ POLICY: dict[str, dict[str, Access]] = {
         "ListAgents": Access.USER,
         "UpdateAgent": Access.USER,
         "DeleteAgent": Access.USER,
+        "TidyAgent": Access.USER,
     },
     "rlmd.v1.Memory": {
         "GetVariable": Access.USER,
@@ -84,6 +85,8 @@ POLICY: dict[str, dict[str, Access]] = {
         "CancelRun": Access.USER,
         "ReplayRun": Access.USER,
         "ForkRun": Access.USER,
+        "ListChanges": Access.USER,
+        "UndoRun": Access.USER,
     },
     "rlmd.v1.Admin": {
         "GetStatus": Access.USER,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rlmd.memory.changes import Change
 from rlmd.memory.questions import wanted
 from rlmd.memory.records import (
     Agent,
@@ -57,6 +58,17 @@ QUESTION_STATES = {
 }
 SHOWN_EVENT = 1_000
 """Characters of an event's text in lists."""
+
+
+def change(record: Change) -> runs_pb2.Change:
+    return runs_pb2.Change(
+        variable=variable_name(record.space, record.name),
+        before_version=record.first - 1,
+        after_version=record.last,
+        created=not record.existed,
+        moved_on=record.moved_on,
+        undone=record.undone,
+    )
 
 
 def variable(record: Variable, *, value: bool = False) -> memory_pb2.Variable:
