@@ -28,6 +28,8 @@ from rlmd.errors import InvalidInput, NotFound
 from .accounts import Accounts
 from .agents import Agents
 from .changes import Changes
+from .channel_calls import ChannelCalls
+from .channels import Channels
 from .clock import Clock, to_micros
 from .database import Database, translated
 from .journal import Journal
@@ -35,6 +37,7 @@ from .log import Log
 from .migrate import migrate
 from .names import check_text, short
 from .news import News, idle, news
+from .outbox import Outbox, forget
 from .prepared import Prepared
 from .questions import Questions
 from .records import User
@@ -145,6 +148,10 @@ class House:
             lambda c: c.execute(delete(requests).where(requests.c.time < limit)).rowcount
         )
 
+    def forget_parcels(self) -> Future[int]:
+        """Drop what channels have acknowledged and is over a week old; returns how many rows."""
+        return self.database.write(lambda c: forget(c, self.clock.now()))
+
     def sweep(self) -> int:
         """Delete what deleted agents and broken uploads have left; returns how many pieces. May take long."""
         with self._sweeping:
@@ -203,6 +210,18 @@ class Transaction:
         return Questions(self._connection, self.now, self.user)
 
     @property
+    def channels(self) -> Channels:
+        return Channels(self._connection, self.now, self.user)
+
+    @property
+    def channel_calls(self) -> ChannelCalls:
+        return ChannelCalls(self._connection, self.now, self.user)
+
+    @property
+    def outbox(self) -> Outbox:
+        return Outbox(self._connection, self.now, self.user.id)
+
+    @property
     def changes(self) -> Changes:
         return Changes(self._connection, self.now, self.user)
 
@@ -223,7 +242,7 @@ class Transaction:
 
     def log(self, agent: str) -> Log:
         """Raises NotFound."""
-        return Log(self._connection, self.now, self.agents.get(agent))
+        return Log(self._connection, self.now, self.agents.get(agent), self.outbox)
 
     def journal(self, run_id: int) -> Journal:
         """Raises NotFound."""
