@@ -15,6 +15,7 @@ from .records import (
     AgentInfo,
     Author,
     Call,
+    Change,
     Hit,
     Kind,
     Limits,
@@ -332,6 +333,18 @@ def replayed(message: runs_pb2.ReplayRunResponse) -> Replayed:
         steps=message.step_count,
         calls=message.call_count,
         seconds=message.seconds,
+    )
+
+
+def change(message: runs_pb2.Change) -> Change:
+    return Change(
+        space=message.variable.split("/", 2)[1],
+        name=own_name(message.variable),
+        before=message.before_version,
+        after=message.after_version,
+        created=message.created,
+        moved_on=message.moved_on,
+        undone=message.undone,
     )
 
 

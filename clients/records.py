@@ -190,6 +190,34 @@ class Replayed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Change:
+    """What a run, with those below it, has done to one variable."""
+
+    space: str
+    name: str
+    before: int
+    """The version that the run found; 0 if there was none."""
+    after: int
+    """The last version that the run wrote."""
+    created: bool
+    """There was no value before."""
+    moved_on: bool
+    """Somebody else has written it since."""
+    undone: bool
+    """It has again the value from before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Undone:
+    """What taking back the changes of a run did."""
+
+    undone: int
+    """Variables that have their value from before."""
+    kept: int
+    """Variables that were left alone, because somebody else has written them since."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Limits:
     """What one run may use. None means the daemon's default."""
 

@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from importlib.metadata import version
 from zoneinfo import ZoneInfo
 
@@ -40,6 +41,7 @@ from .models.choose import choose
 from .repl.sandbox import Sandbox
 from .rpc.api import Backend, Facts
 from .rpc.server import Server
+from .tidying import Tidying
 from .upkeep import Upkeep
 
 log = logging.getLogger(__name__)
@@ -97,6 +99,8 @@ async def serve(settings: Settings, *, stop: asyncio.Event) -> None:
         stack.enter_context(Upkeep(house))
         await engine.start()
         stack.push_async_callback(engine.stop, GRACE_SECONDS)
+        quiet = timedelta(minutes=settings.tidy_idle_minutes)
+        await stack.enter_async_context(Tidying(house, engine, quiet))
         await server.start()
         stack.push_async_callback(server.stop)
         lock.announce(server.addresses)

@@ -1,6 +1,7 @@
 """What the daemon does now and then on its own: it drops what nobody will ask for any more.
 
-That is answers of request ids, and what deleted agents and broken uploads have left.
+That is answers of request ids, what channels have acknowledged, and what deleted agents and broken uploads
+have left.
 
 APScheduler fires; nothing of importance hangs on a firing, because each one finds out by itself what
 there is to do.
@@ -32,6 +33,7 @@ class Upkeep:
 
     def __enter__(self) -> Upkeep:
         self._scheduler.add_job(self._forget_requests, "interval", seconds=EVERY_SECONDS)
+        self._scheduler.add_job(self._forget_parcels, "interval", seconds=EVERY_SECONDS)
         self._scheduler.add_job(self._sweep, "interval", seconds=EVERY_SECONDS)
         self._scheduler.start()
         return self
@@ -47,6 +49,13 @@ class Upkeep:
                 log.debug("dropped the answers of %d old requests", dropped)
         except RlmdError as error:
             log.warning("old requests could not be dropped: %s", error)
+
+    def _forget_parcels(self) -> None:
+        try:
+            if dropped := self._house.forget_parcels().result():
+                log.debug("dropped %d things that channels have acknowledged", dropped)
+        except RlmdError as error:
+            log.warning("what channels have acknowledged could not be dropped: %s", error)
 
     def _sweep(self) -> None:
         try:

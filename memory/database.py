@@ -58,9 +58,11 @@ class Database:
         self._closed = False
         self._gate = threading.Lock()
         self._on_commit: list[Callable[[], None]] = []
+        self._rung: set[int] = set()
         self.commits = 0
         """How often what readers see has changed. Counted before the commit's requests are answered."""
         self._connection = self._engine.connect().execution_options(rlmd_writer=True)
+        self._connection.info[_RUNG] = self._rung
         self._thread = threading.Thread(target=self._serve, name="rlmd-writer", daemon=True)
         self._thread.start()
 
@@ -78,6 +80,12 @@ class Database:
     def on_commit(self, listener: Callable[[], None]) -> None:
         """Call `listener` on the writer's thread after every commit. It must be quick."""
         self._on_commit.append(listener)
+
+    def take_rung(self) -> frozenset[int]:
+        """The channels that were rung since the last time. For listeners of `on_commit`."""
+        rung = frozenset(self._rung)
+        self._rung.clear()
+        return rung
 
     def write(self, work: Callable[[Connection], T]) -> Future[T]:
         """Run `work` in a transaction on the writer's thread; the future resolves once it is on disk.
@@ -190,6 +198,17 @@ class Database:
         log.critical("commit failed; no more writes are accepted", exc_info=error)
         self._failure = error
         return _refused(error)
+
+
+_RUNG = "rlmd_rung"
+
+
+def ring(connection: Connection, channel_id: int) -> None:
+    """Once this transaction is on disk, there may be something for the clients of a channel.
+
+    It is no promise: if the transaction fails, they look in vain.
+    """
+    connection.info.setdefault(_RUNG, set()).add(channel_id)
 
 
 _Waiter: TypeAlias = "Future[Any] | asyncio.Future[Any]"

@@ -12,7 +12,8 @@ from rlmd.errors import InvalidInput
 
 from .clock import from_micros, to_micros
 from .names import check_channel, check_text
-from .records import Agent, Message, Origin
+from .outbox import Outbox
+from .records import Agent, Message, Origin, ParcelKind
 from .tables import index_queue, messages
 
 MAX_TEXT = 1_000_000
@@ -21,10 +22,11 @@ MAX_TEXT = 1_000_000
 class Log:
     """The messages of one agent, over one connection."""
 
-    def __init__(self, connection: Connection, now: datetime, agent: Agent) -> None:
+    def __init__(self, connection: Connection, now: datetime, agent: Agent, outbox: Outbox) -> None:
         self._connection = connection
         self._now = now
         self._agent = agent
+        self._outbox = outbox
 
     def add(
         self,
@@ -35,8 +37,13 @@ class Log:
         origin: Origin,
         from_agent: bool,
         run: int | None = None,
+        post: bool = True,
     ) -> Message:
-        """Write a message down. Raises InvalidInput: no text, too long, or a bad channel."""
+        """Write a message down. What an agent says goes to the clients of its channel too, unless not `post`.
+
+        Raises:
+            InvalidInput: no text, too long, or a bad channel.
+        """
         check_channel(channel)
         check_text(sender, "sender", limit=100)
         check_text(text, "text", limit=MAX_TEXT)
@@ -54,6 +61,8 @@ class Log:
         }
         added = self._connection.execute(insert(messages).returning(messages), row).one()
         self._connection.execute(insert(index_queue), {"agent_id": self._agent.id, "message_id": added.id})
+        if from_agent and post:
+            self._outbox.post(channel, ParcelKind.MESSAGE, self._agent.id, added.id)
         return self._message(added)
 
     def recent(

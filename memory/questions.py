@@ -18,7 +18,8 @@ from rlmd.errors import InvalidInput, NotFound, PreconditionFailed
 
 from .clock import from_micros, to_micros
 from .names import check_channel, check_text, short
-from .records import Agent, Form, Question, QuestionState, Run, User
+from .outbox import Outbox
+from .records import Agent, Form, ParcelKind, Question, QuestionState, Run, User
 from .tables import agents, questions
 
 MAX_TEXT = 20_000
@@ -41,6 +42,7 @@ _end = (
         answered_on=bindparam("on"),
         end_time=bindparam("time"),
     )
+    .returning(questions.c.agent_id)
 )
 
 
@@ -51,6 +53,7 @@ class Questions:
         self._connection = connection
         self._now = now
         self._user = user
+        self._outbox = Outbox(connection, now, user.id)
 
     def ask(
         self,
@@ -83,6 +86,7 @@ class Questions:
             "expire_time": None if expire_time is None else to_micros(expire_time),
         }
         added = self._connection.execute(insert(questions).returning(questions.c.id), row).scalar_one()
+        self._outbox.post(channel, ParcelKind.QUESTION, agent.id, added)
         return self.get(added)
 
     def get(self, question_id: int, *, agent: str | None = None) -> Question:
@@ -156,7 +160,11 @@ class Questions:
             "on": on,
             "time": to_micros(self._now),
         }
-        return self._connection.execute(_end, given).rowcount > 0
+        agent_id = self._connection.execute(_end, given).scalar()
+        if agent_id is None:
+            return False
+        self._outbox.post(asked.channel, ParcelKind.CLOSED, agent_id, asked.id)
+        return True
 
     def _several(self, statement: Select[Any]) -> list[Question]:
         mine = statement.where(agents.c.user_id == self._user.id)

@@ -66,6 +66,30 @@ class QuestionState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class CallState(StrEnum):
+    """States of a call of a channel's function."""
+
+    OPEN = "open"
+    DONE = "done"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+    @property
+    def has_outcome(self) -> bool:
+        """Whether a client has said what it came to."""
+        return self in (CallState.DONE, CallState.FAILED)
+
+
+class ParcelKind(StrEnum):
+    """What an outbox holds."""
+
+    MESSAGE = "message"
+    QUESTION = "question"
+    CLOSED = "closed"
+    """That a question is no longer open."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class User:
     id: int
@@ -240,6 +264,70 @@ class Question:
     ask_time: datetime
     expire_time: datetime | None
     end_time: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Function:
+    """Something that a channel offers to programs."""
+
+    name: str
+    doc: str
+    parameters: str
+    """JSON Schema of the arguments, an object; empty if there are none."""
+    result: str
+    """JSON Schema of the result; empty if it may be anything."""
+    side_effects: bool
+    seconds: float
+    """How long a call may take, waiting for the channel included."""
+    waits: bool
+    """Whether a call waits for the channel while nobody is connected; else it fails at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channel:
+    """A party that has connected at least once."""
+
+    id: int
+    name: str
+    functions: Sequence[Function]
+    sent: int
+    """The last sequence number in its outbox."""
+    acknowledged: int
+    """The last that a client has acknowledged."""
+    seen_time: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parcel:
+    """Something in the outbox of a channel, by reference."""
+
+    sequence: int
+    kind: ParcelKind
+    agent: str
+    item: int
+    """Id of the message or question."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelCall:
+    """A program's call of a channel's function."""
+
+    id: int
+    channel: str
+    agent: str
+    run: int
+    root: int
+    call: int
+    function: str
+    arguments: str
+    """A JSON object."""
+    result_schema: str
+    state: CallState
+    result: str | None
+    """The value as JSON text; None while there is none."""
+    error: str
+    """Why there is no value."""
+    expire_time: datetime
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from rlmd.errors import NotFound
 from .clock import from_micros, to_micros
 from .records import (
     Agent,
+    CallState,
     EntryKind,
     Event,
     ModelCall,
@@ -26,7 +27,7 @@ from .records import (
     Usage,
     User,
 )
-from .tables import agents, events, journal, messages, model_calls, questions, runs
+from .tables import agents, channel_calls, events, journal, messages, model_calls, questions, runs
 
 _EVENT = [column.label(f"woke_{column.name}") for column in events.c]
 _joined: Select[Any] = (
@@ -325,28 +326,26 @@ def waking(connection: Connection, until: datetime) -> tuple[list[tuple[int, int
 
 
 def answered(connection: Connection) -> list[tuple[int, int]]:
-    """(user id, run id) of the root runs that wait although a question of theirs is open no more.
+    """(user id, run id) of the root runs that wait although what a call of theirs waits for has come.
 
-    Answering and waking are two transactions: a crash between them leaves such a run.
+    That is an answer, or the result of a channel's function. It is kept in one transaction, and the run woken
+    in another: a crash between them leaves such a run.
     """
-    told = select(journal.c.seq).where(
-        journal.c.run_id == questions.c.run_id,
-        journal.c.call == questions.c.call,
-        journal.c.kind == EntryKind.SETTLED.value,
-    )
-    statement = (
-        select(agents.c.user_id, runs.c.id)
-        .join(agents, runs.c.agent_id == agents.c.id)
-        .join(questions, questions.c.root_id == runs.c.id)
-        .where(
-            runs.c.state == RunState.WAITING.value,
-            questions.c.state != QuestionState.OPEN.value,
-            ~told.exists(),
+    found: set[tuple[int, int]] = set()
+    for table, still in ((questions, QuestionState.OPEN), (channel_calls, CallState.OPEN)):
+        told = select(journal.c.seq).where(
+            journal.c.run_id == table.c.run_id,
+            journal.c.call == table.c.call,
+            journal.c.kind == EntryKind.SETTLED.value,
         )
-        .distinct()
-        .order_by(runs.c.id)
-    )
-    return [(user_id, run_id) for user_id, run_id in connection.execute(statement)]
+        statement = (
+            select(agents.c.user_id, runs.c.id)
+            .join(agents, runs.c.agent_id == agents.c.id)
+            .join(table, table.c.root_id == runs.c.id)
+            .where(runs.c.state == RunState.WAITING.value, table.c.state != still.value, ~told.exists())
+        )
+        found.update((user_id, run_id) for user_id, run_id in connection.execute(statement))
+    return sorted(found, key=lambda each: each[1])
 
 
 def _missing(run_id: int) -> NotFound:

@@ -15,7 +15,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
@@ -27,12 +27,17 @@ from rlmd.errors import InvalidInput, NotFound
 
 from .accounts import Accounts
 from .agents import Agents
+from .changes import Changes
+from .channel_calls import ChannelCalls
+from .channels import Channels
 from .clock import Clock, to_micros
 from .database import Database, translated
 from .journal import Journal
 from .log import Log
 from .migrate import migrate
 from .names import check_text, short
+from .news import News, idle, news
+from .outbox import Outbox, forget
 from .prepared import Prepared
 from .questions import Questions
 from .records import User
@@ -127,12 +132,25 @@ class House:
             names = {row.id: row.name for row in connection.execute(select(users.c.id, users.c.name))}
             return [(accounts.user(names[user_id]), run_id) for user_id, run_id in answered(connection)]
 
+    def idle(self, quiet: timedelta) -> list[tuple[User, str]]:
+        """Agents that have time and reason to tidy their memory, with their users; see news.py."""
+        now = self.clock.now()
+        with self.database.reading() as connection:
+            found = idle(connection, now, quiet)
+            accounts = Accounts(connection, now)
+            names = {row.id: row.name for row in connection.execute(select(users.c.id, users.c.name))}
+            return [(accounts.user(names[user_id]), agent) for user_id, agent in found]
+
     def forget_requests(self) -> Future[int]:
         """Drop the answers of request ids that are over a week old; returns how many."""
         limit = to_micros(self.clock.now()) - REQUESTS_KEPT
         return self.database.write(
             lambda c: c.execute(delete(requests).where(requests.c.time < limit)).rowcount
         )
+
+    def forget_parcels(self) -> Future[int]:
+        """Drop what channels have acknowledged and is over a week old; returns how many rows."""
+        return self.database.write(lambda c: forget(c, self.clock.now()))
 
     def sweep(self) -> int:
         """Delete what deleted agents and broken uploads have left; returns how many pieces. May take long."""
@@ -192,6 +210,22 @@ class Transaction:
         return Questions(self._connection, self.now, self.user)
 
     @property
+    def channels(self) -> Channels:
+        return Channels(self._connection, self.now, self.user)
+
+    @property
+    def channel_calls(self) -> ChannelCalls:
+        return ChannelCalls(self._connection, self.now, self.user)
+
+    @property
+    def outbox(self) -> Outbox:
+        return Outbox(self._connection, self.now, self.user.id)
+
+    @property
+    def changes(self) -> Changes:
+        return Changes(self._connection, self.now, self.user)
+
+    @property
     def uploads(self) -> Uploads:
         return Uploads(self._connection, self.now, self.user.id)
 
@@ -208,7 +242,7 @@ class Transaction:
 
     def log(self, agent: str) -> Log:
         """Raises NotFound."""
-        return Log(self._connection, self.now, self.agents.get(agent))
+        return Log(self._connection, self.now, self.agents.get(agent), self.outbox)
 
     def journal(self, run_id: int) -> Journal:
         """Raises NotFound."""
@@ -248,6 +282,10 @@ class Transaction:
         }
         _answer.run(self._connection, values)
         return response
+
+    def news(self, agent: str, *, most: int) -> News:
+        """What is new for the agent since it last tidied; `most` names. Raises NotFound."""
+        return news(self._connection, self.agents.get(agent), most=most)
 
     def counts(self) -> tuple[int, int, int]:
         """How many agents, variables (not deleted) and messages the user has."""

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 NAMING = {
@@ -114,6 +115,13 @@ versions = Table(
     Column("note", Text, nullable=False),
     Column("write_time", BigInteger, nullable=False),
     Column("source_time", BigInteger),
+    # What a run has written is found by it; most versions have no run.
+    Index(
+        "ix_versions_author_run",
+        "author_run",
+        sqlite_where=text("author_run IS NOT NULL"),
+        postgresql_where=text("author_run IS NOT NULL"),
+    ),
     sqlite_with_rowid=False,
 )
 
@@ -148,6 +156,7 @@ messages = Table(
     Column("from_agent", Boolean, nullable=False),
     Column("run_id", BigInteger),
     Index("ix_messages_agent_id_time", "agent_id", "time"),
+    Index("ix_messages_agent_id_channel", "agent_id", "channel"),
     sqlite_autoincrement=True,
 )
 
@@ -214,6 +223,63 @@ questions = Table(
     Column("end_time", BigInteger),
     UniqueConstraint("run_id", "call"),
     Index("ix_questions_agent_id_state", "agent_id", "state"),
+    sqlite_autoincrement=True,
+)
+
+channels = Table(
+    "channels",
+    metadata,
+    # A row is there from the first connection on.
+    Column("id", BigId, primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    # What it offers, as JSON (see channels.py).
+    Column("functions", Text, nullable=False),
+    # The last sequence number that was given in its outbox, and the last that a client has acknowledged.
+    Column("sent", BigInteger, nullable=False),
+    Column("acknowledged", BigInteger, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Column("seen_time", BigInteger, nullable=False),
+    UniqueConstraint("user_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("channel_id", ForeignKey("channels.id", ondelete="CASCADE"), primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("agent_id", ForeignKey("agents.id", ondelete="CASCADE"), nullable=False, index=True),
+    # What is to be told: a message, a question, or that a question is no longer open.
+    Column("kind", Text, nullable=False),
+    Column("item_id", BigInteger, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+channel_calls = Table(
+    "channel_calls",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("channel_id", ForeignKey("channels.id", ondelete="CASCADE"), nullable=False),
+    Column("agent_id", ForeignKey("agents.id", ondelete="CASCADE"), nullable=False, index=True),
+    # The call of the program; a run that is taken up again finds what it waits for there.
+    Column("run_id", BigInteger, nullable=False),
+    Column("root_id", BigInteger, nullable=False, index=True),
+    Column("call", Integer, nullable=False),
+    Column("function", Text, nullable=False),
+    Column("arguments", Text, nullable=False),
+    # JSON Schema that the result must fit; empty if it may be anything.
+    Column("result_schema", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    # JSON text of the value, or why there is none.
+    Column("result", Text),
+    Column("error", Text, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Column("expire_time", BigInteger, nullable=False),
+    Column("end_time", BigInteger),
+    UniqueConstraint("run_id", "call"),
+    Index("ix_channel_calls_channel_id_state", "channel_id", "state"),
     sqlite_autoincrement=True,
 )
 

@@ -99,6 +99,9 @@ class Settings:
     prompt_tokens: int = _number(16_000, 6_000, 1_000_000)
     """Budget of a prompt, in tokens."""
 
+    tidy_idle_minutes: int = _number(60, 0, 10_080)
+    """Minutes of silence after which an agent with news tidies its memory, once a day; 0: never by itself."""
+
     log_level: str = _text("info", "RLMD_LOG_LEVEL")
     """How much the daemon logs: `debug`, `info`, `warning` or `error`."""
 

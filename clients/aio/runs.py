@@ -11,10 +11,10 @@ from typing import Any
 import grpc
 
 from rlmd.clients import decode
-from rlmd.clients.check import INT32, check_int, check_str
+from rlmd.clients.check import INT32, check_bool, check_int, check_str
 from rlmd.clients.errors import from_rpc
 from rlmd.clients.patience import Patience
-from rlmd.clients.records import Replayed, RunInfo
+from rlmd.clients.records import Change, Replayed, RunInfo, Undone
 from rlmd.clients.updates import Ended, Halted, Update, Waiting
 from rlmd.errors import Exhausted, Unavailable
 from rlmd.proto.rlmd.v1 import channels_pb2, runs_pb2
@@ -106,6 +106,30 @@ class Run:
         )
         forked = decode.run(await self._connection.call(self._runs.ForkRun, request))
         return Run(self._connection, self.agent, forked.id)
+
+    async def changes(self) -> list[Change]:
+        """What the run and those below it have changed in memory, a variable each."""
+        request = runs_pb2.ListChangesRequest(parent=self._name, page_size=1000)
+        pages = self._connection.pages(self._runs.ListChanges, request, "changes")
+        return [decode.change(message) async for message in pages]
+
+    async def undo(self, *, keep_later: bool = False) -> Undone:
+        """Give everything that the run, which must be over, changed in memory its value from before.
+
+        Nothing is lost: these are new versions, written in one transaction.
+
+        Args:
+            keep_later: Leave alone what somebody else has written since, instead of refusing.
+
+        Raises:
+            PreconditionFailed: the run is not over.
+            Conflict: somebody else has written some of it since.
+        """
+        request = runs_pb2.UndoRunRequest(
+            name=self._name, keep_later=check_bool(keep_later, "keep_later"), request_id=request_id()
+        )
+        done = await self._connection.call(self._runs.UndoRun, request)
+        return Undone(undone=done.undone_count, kept=done.kept_count)
 
     async def wait(self) -> RunInfo:
         """The run when it has ended, however long that takes."""

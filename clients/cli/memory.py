@@ -25,7 +25,12 @@ from .progress import shown
 
 @click.group(
     cls=Group,
-    lazy={"import": "transfer:import_", "export": "transfer:export"},
+    lazy={
+        "import": "transfer:import_",
+        "export": "transfer:export",
+        "changes": "changes:changes",
+        "tidy": "changes:tidy",
+    },
     examples="""
         rlmd memory set people/bob "lives in Berlin"
         rlmd memory search "where does Bob live?"

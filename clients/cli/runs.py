@@ -26,7 +26,7 @@ def run() -> None:
     """What agents did, step by step, and what they do now."""
 
 
-def _handle(client: Client, agent: str, id: str) -> Run:
+def handle(client: Client, agent: str, id: str) -> Run:
     """The run by its id, or by `agent/id`."""
     named, _, number = id.rpartition("/")
     return client.agent(named or agent).run(number)
@@ -68,7 +68,7 @@ def list_(app: App, n: int, states: tuple[str, ...], children: bool, agent: str)
 def show(app: App, id: str, agent: str) -> None:
     """One run with its steps and their calls."""
     with app.client() as client:
-        found = _handle(client, agent, id).get()
+        found = handle(client, agent, id).get()
     if app.json:
         out.print_json(found)
         return
@@ -127,7 +127,7 @@ def watch(app: App, id: str, after: int, agent: str) -> int:
     ended: Ended | None = None
     try:
         with app.client() as client:
-            for update in _handle(client, agent, id).watch(after):
+            for update in handle(client, agent, id).watch(after):
                 if app.json:
                     told = {"update": type(update).__name__.lower(), **out.plain(update)}
                     out.print_json(told, indent=None)
@@ -147,7 +147,7 @@ def watch(app: App, id: str, after: int, agent: str) -> int:
 def cancel(app: App, id: str, reason: str, agent: str) -> None:
     """Stop a run and its children. What it did is kept."""
     with app.client() as client:
-        found = _handle(client, agent, id).cancel(reason)
+        found = handle(client, agent, id).cancel(reason)
     if app.json:
         out.print_json(found)
     else:
@@ -161,7 +161,7 @@ def cancel(app: App, id: str, reason: str, agent: str) -> None:
 def replay(app: App, id: str, agent: str) -> int:
     """Do a run again from its journal, without effects, and compare; exit with 1 if it differs."""
     with app.client() as client:
-        found = _handle(client, agent, id).replay()
+        found = handle(client, agent, id).replay()
     if app.json:
         out.print_json(found)
     elif found.equal:
@@ -189,8 +189,8 @@ def fork(app: App, id: str, at: int, answer: str | None, agent: str) -> None:
     and replies.
     """
     with app.client() as client:
-        handle = _handle(client, agent, id)
-        forked = handle.fork(at) if answer is None else handle.fork(at, answer)
+        past = handle(client, agent, id)
+        forked = past.fork(at) if answer is None else past.fork(at, answer)
         found = forked.get()
     if app.json:
         out.print_json(found)

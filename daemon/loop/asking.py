@@ -89,6 +89,8 @@ def ask(
         origin=Origin.AGENT,
         from_agent=True,
         run=run.id,
+        # Clients of the channel are sent the question itself.
+        post=False,
     )
     return asked
 
@@ -141,13 +143,15 @@ def outcome(asked: Question, default: Any) -> Any:
 
 
 def withdraw(tx: Transaction, run: Run, call: int) -> tuple[bool, None]:
-    """A call that asks is over without its answer. Tells whether its question was still open."""
+    """A call that waits is over without its answer. Tells whether it had a question that was still open."""
+    tx.channel_calls.withdraw(run, call)
     asked = tx.questions.of_call(run, call)
     return asked is not None and tx.questions.close(asked, QuestionState.CANCELLED), None
 
 
 def withdraw_all(tx: Transaction, run: Run) -> None:
-    """A run is over: nothing that it has asked is open any more."""
+    """A run is over: nothing that it has asked or called is open any more."""
+    tx.channel_calls.withdraw(run)
     for asked in tx.questions.page(run=run.id, most=10_000):
         tx.questions.close(asked, QuestionState.CANCELLED)
 

@@ -17,11 +17,13 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from rlmd.daemon.feed import Feed
+from rlmd.daemon.router import Router
 from rlmd.errors import NotFound, RlmdError, Unavailable
-from rlmd.memory.records import Agent, EntryKind, Question, Run, RunState, User
+from rlmd.memory.records import Agent, Channel, ChannelCall, EntryKind, Question, Run, RunState, User
 from rlmd.memory.stops import Stop
 from rlmd.memory.store import House, Store, Transaction, digest_of
 
+from . import calling
 from .equipment import Equipment, Tree
 from .fork import MISSING, fork
 from .halt import Halt, over
@@ -31,6 +33,7 @@ from .recover import end_in, recover
 from .rehearse import Rehearsal, rehearse
 from .run import FAULT, Runner, RunParked
 from .scribe import finish
+from .tidy import tidy
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +72,7 @@ class Engine:
     def __init__(self, house: House, equipment: Equipment) -> None:
         self._house = house
         self._equipment = equipment
+        equipment.router.listen(house.database)
         self._lanes: defaultdict[Lane, deque[tuple[Store, int]]] = defaultdict(deque)
         self._workers: dict[Lane, asyncio.Task[None]] = {}
         self._active: dict[int, _Active] = {}
@@ -81,6 +85,10 @@ class Engine:
     @property
     def feed(self) -> Feed:
         return self._equipment.feed
+
+    @property
+    def router(self) -> Router:
+        return self._equipment.router
 
     async def start(self) -> None:
         """Find what the last daemon left unfinished: end it honestly, or take it up again."""
@@ -153,7 +161,31 @@ class Engine:
 
         return await _whole(take())
 
-    async def answer(self, store: Store, question_id: int, given: Any, *, by: str) -> Question:
+    async def tidy(self, store: Store, agent: str, request_id: str = "") -> Run:
+        """Let an agent go over what is new in its memory; the same `request_id` again gives the same run.
+
+        Raises:
+            NotFound: no such agent.
+        """
+        fresh: list[Run] = []
+        digest = digest_of("tidy", agent.encode(errors="replace"))
+
+        def work(tx: Transaction) -> Run:
+            def make() -> bytes:
+                fresh.append(tidy(tx, self._equipment, agent))
+                return str(fresh[0].id).encode()
+
+            return tx.runs.get(int(tx.once(request_id, digest, make)))
+
+        async def take() -> Run:
+            run = await store.write(work)
+            if fresh:
+                self._enqueue(store, run)
+            return run
+
+        return await _whole(take())
+
+    async def answer(self, store: Store, question_id: int, given: Any, *, by: str, on: str = "") -> Question:
         """Answer a question, and let its run go on; on disk when this returns.
 
         Raises:
@@ -163,11 +195,33 @@ class Engine:
         """
 
         async def take() -> Question:
-            answered = await store.write(lambda tx: tx.questions.answer(question_id, given, by=by, on=""))
+            answered = await store.write(lambda tx: tx.questions.answer(question_id, given, by=by, on=on))
             await self._wake(store, answered)
             return answered
 
         return await _whole(take())
+
+    async def settle(
+        self, store: Store, channel: Channel, number: int, value: str | None, error: str | None
+    ) -> str:
+        """A client says what a call came to, as JSON or as an error; the run that has called goes on.
+
+        Gives what is wrong with what it said; the program then gets an error.
+
+        Raises:
+            NotFound: there is no such call of the channel.
+            PreconditionFailed: it is over without a result.
+        """
+        called = store.read(lambda tx: tx.channel_calls.get(number, channel=channel))
+        result = await calling.judge(called, value, error)
+
+        async def take() -> None:
+            await store.write(lambda tx: calling.answer(tx, channel, number, result))
+            self.router.done(channel.id, number)
+            await self._wake(store, called)
+
+        await _whole(take())
+        return result.fault
 
     async def replay(self, store: Store, run_id: int) -> Rehearsal:
         """Do a run that is over again from its journal, without effects, and compare.
@@ -296,13 +350,13 @@ class Engine:
 
     # -- waking -----------------------------------------------------------------------------------
 
-    async def _wake(self, store: Store, told: Question | Run) -> None:
-        """Something has happened that a run waits for: an answer, or the end of a child that was parked."""
+    async def _wake(self, store: Store, told: Question | ChannelCall | Run) -> None:
+        """Something has happened that a run waits for: an answer, a result, or the end of a parked child."""
         active = self._active.get(told.root)
         if active is None:
             await self._go_on(store, told.root)
         else:
-            run_id = told.run if isinstance(told, Question) else told.id
+            run_id = told.id if isinstance(told, Run) else told.run
             active.tree.wake(store.read(lambda tx: _line(tx, run_id)))
 
     async def _rouse(self, user: User, run_id: int) -> None:

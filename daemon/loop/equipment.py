@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from rlmd.daemon.feed import Feed
 from rlmd.daemon.models.api import Model
 from rlmd.daemon.repl.sandbox import Sandbox
+from rlmd.daemon.router import Router
 from rlmd.errors import Exhausted
 from rlmd.memory.clock import Clock
 from rlmd.memory.records import Passage, RunLimits
@@ -52,6 +53,7 @@ class Equipment:
     sandbox: Sandbox
     searcher: Searcher
     feed: Feed
+    router: Router = field(default_factory=Router)
     model_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MODEL_CALLS_AT_ONCE))
     child_slots: tuple[asyncio.Semaphore, ...] = field(
         # One a level: children wait only for those below them, never for a parent that waits for them.

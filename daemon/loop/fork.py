@@ -15,6 +15,7 @@ from rlmd.memory.store import Transaction
 
 from . import restore
 from .calls import WRITES
+from .schemas import fault
 
 _PASSED_OVER = (EntryKind.WAITING, EntryKind.WOKEN, EntryKind.RESTARTED, EntryKind.ENDED)
 """What happened to the first run and is not part of its program."""
@@ -71,11 +72,18 @@ def _place(row: Entry) -> dict[str, Any]:
 
 
 def _fitting(tx: Transaction, run: Run, call: Entry, answer: Any) -> Any:
-    if call.name in WRITES or call.name in ("reply", "done", "sys.sleep"):
+    if call.name in WRITES or call.name in ("reply", "channels.tell", "done", "sys.sleep"):
         raise InvalidInput(
             f"call {call.call} is {call.name}, which has no answer",
             field="answer",
             remedy="Fork at a call that reads or asks, or without an answer.",
+        )
+    called = tx.channel_calls.of_call(run, call.call)
+    if called is not None and (problem := fault(called.result_schema, answer)):
+        raise InvalidInput(
+            f"{called.channel}.{called.function} does not give that: {problem}",
+            field="answer",
+            remedy="Give what it could.",
         )
     asked = tx.questions.of_call(run, call.call)
     return answer if asked is None else questions.fit(asked.form, answer)

@@ -16,6 +16,7 @@ from hashlib import blake2b
 from typing import Any, Protocol
 
 from rlmd.daemon.repl.api import Call, Ended, Outcome, Raised, Returned
+from rlmd.daemon.repl.channels import NOBODY, Listing
 from rlmd.errors import (
     InternalError,
     InvalidInput,
@@ -26,17 +27,17 @@ from rlmd.errors import (
     Unavailable,
 )
 from rlmd.memory.log import MAX_TEXT
-from rlmd.memory.records import Agent, Author, Entry, EntryKind, Form, Origin, Question, QuestionState, Run
+from rlmd.memory.records import Agent, Author, Entry, EntryKind, Origin, Run
 from rlmd.memory.search import Shelf
 from rlmd.memory.store import Store, Transaction
 from rlmd.memory.variables import Writing
 
-from . import asking, calls
+from . import asking, calling, calls
 from .calls import Answer, Place
 from .equipment import Equipment, Tree
+from .others import Others
 from .scribe import Row, Scribe
 
-DEFAULT_CHANNEL = "chat"
 REPLY_SENT = "reply sent"
 PREVIEW_TEXT = 2_000
 """Characters of a text that the journal keeps of an argument; its digest stands for the whole."""
@@ -45,6 +46,8 @@ LARGE = 256 * 1024
 """Bytes of a value from which it is read off the event loop."""
 LONG = timedelta(seconds=2)
 """What is over sooner is not worth the parking."""
+WITH_ROWS = frozenset({"ask", "channels.call"})
+"""Calls that wait for a row of their own."""
 ABANDONED = {"type": "Cancelled", "message": "the step ended first"}
 """What the journal has as the error of a call that nobody awaited to its end."""
 
@@ -67,6 +70,10 @@ class Mind(Protocol):
             ChildFailed: it ended without a value.
         """
         ...
+
+
+CAUGHT = (RlmdError, ChildFailed, calling.ChannelFailed, ValueError, TypeError, LookupError)
+"""What a call raises for the program."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,7 @@ class RunHost:
         self._run = run
         self._scribe = scribe
         self._mind = mind
+        self._others = Others(equipment, store, agent, run, tree, scribe, self)
         self.place = Place(agent=agent.name, space=agent.space, zone=equipment.zone, run=run.id)
         self._origin = Origin.OWNER
         self._children: dict[int, int] = {}
@@ -132,14 +140,21 @@ class RunHost:
         """A new step."""
         self.step, self.effects, self.replied = step, [], False
 
+    def listing(self, blocks: Sequence[str]) -> Listing:
+        """Who is there for a step that imports the channels; nobody for another."""
+        code = "\n".join(blocks)
+        if not calling.imports(code):
+            return NOBODY
+        return self._store.read(lambda tx: calling.listing(tx, self._agent, code))
+
     # -- the sandbox's side -----------------------------------------------------------------------
 
     async def call(self, call: Call) -> Outcome:
         self.count = max(self.count, call.number)
         try:
-            if call.name == "ask":
-                # Its row commits with its question.
-                return Returned(await self._ask(call, None, *call.args, **call.kwargs))
+            if call.name in WITH_ROWS:
+                # Its row commits with its question, or what it calls.
+                return Returned(await self._awaited(call, None))
             if call.waits:
                 # Its row stands where the program made it, whenever it settles.
                 self._note(EntryKind.CALL, call, {**self.arguments(call), **self._until(call)})
@@ -149,7 +164,7 @@ class RunHost:
             return Raised(error)
         except (Unavailable, InternalError):
             raise
-        except (RlmdError, ChildFailed, ValueError, TypeError, LookupError) as error:
+        except CAUGHT as error:
             if not call.waits:
                 self._note(EntryKind.CALL, call, {**self.arguments(call), "error": _error(error)})
             return Raised(error)
@@ -160,6 +175,9 @@ class RunHost:
             self._note(EntryKind.SETTLED, call, {"error": _error(outcome.error)})
         elif call.name == "rlm":
             self._note(EntryKind.SETTLED, call, {"result": outcome.value, "run": self._children[call.number]})
+        elif call.name == "channels.call":
+            self._called(call)
+            self._note(EntryKind.SETTLED, call, {"result": outcome.value, "origin": int(Origin.EXTERNAL)})
         else:
             self._note(EntryKind.SETTLED, call, {"result": calls.kept(outcome.value)})
         # What a model was paid for is on disk before the program sees it.
@@ -169,7 +187,7 @@ class RunHost:
         if self._goes_on or call.number in self._settled:
             return
         self._note(EntryKind.SETTLED, call, {"error": ABANDONED})
-        if call.name == "ask":
+        if call.name in WITH_ROWS:
             await self._scribe.commit(lambda tx: asking.withdraw(tx, self._run, call.number))
 
     def rests(self, calls: Collection[int]) -> bool:
@@ -217,7 +235,7 @@ class RunHost:
             return Returned(await self._awaited(call, entry))
         except (Unavailable, InternalError):
             raise
-        except (RlmdError, ChildFailed, ValueError, TypeError, LookupError) as error:
+        except CAUGHT as error:
             return Raised(error)
 
     def remember(self, call: Call, data: Mapping[str, Any]) -> None:
@@ -228,6 +246,10 @@ class RunHost:
             return
         if call.name in calls.WRITES:
             self.effects.append(_written(call, data["result"]))
+        elif call.name == "channels.tell":
+            self._told(call)
+        elif call.name == "channels.call":
+            self._called(call)
         elif call.name == "reply" and self._run.parent is None:
             self._replied(call)
         elif call.name in ("reply", "done"):
@@ -248,6 +270,10 @@ class RunHost:
                 return await self._read(call, lambda: self._search_log(*call.args, **call.kwargs))
             case "reply":
                 return await self._reply(call, *call.args)
+            case "channels.tell":
+                channel, value = call.args
+                await self._others.tell(call, channel, value, min(Origin.AGENT, self._origin))
+                return self._told(call)
             case "done":
                 return self._done(call, *call.args)
             case "sys.now" | "sys.time":
@@ -261,7 +287,9 @@ class RunHost:
         """Do a call that takes time; `entry` is its row if it was begun before the daemon stopped."""
         match call.name:
             case "ask":
-                return await self._ask(call, entry, *call.args, **call.kwargs)
+                return await self._others.ask(call, entry, *call.args, **call.kwargs)
+            case "channels.call":
+                return await self._others.call(call, entry, *call.args)
             case "llm":
                 return await self._llm(call, *call.args, **call.kwargs)
             case "rlm":
@@ -275,70 +303,10 @@ class RunHost:
             f"{call.name} is not offered here", field="call", remedy="See what is already imported."
         )
 
-    async def _ask(
-        self,
-        call: Call,
-        entry: Entry | None,
-        question: str,
-        choices: Sequence[str] | None = None,
-        *,
-        type: Any = None,
-        timeout: Any = None,
-        default: Any = None,
-        channel: str | None = None,
-    ) -> Any:
-        """Ask once, and wait for the answer; a run that is taken up again waits on for the same question."""
-        asked = self._store.read(lambda tx: tx.questions.of_call(self._run, call.number))
-        if asked is None:
-            row = self._row(EntryKind.CALL, call, self.arguments(call)) if entry is None else None
-            try:
-                seconds, form = asking.duration(timeout), asking.form(choices, type)
-                asked = await self._put(call, row, question, form, seconds, channel)
-            except InvalidInput:
-                # The call was made all the same: its row stands before that of its error.
-                if row is not None:
-                    self._note(EntryKind.CALL, call, self.arguments(call))
-                raise
-        me = self._run.id
-        while True:
-            # Counted before the look: an answer may come between the two, or has come already.
-            mark = self._tree.wakes(me)
-            asked = await asking.look(self._store, asked, self._equipment.clock.now())
-            if asked.state is not QuestionState.OPEN:
-                return asking.outcome(asked, default)
-            with self.resting(call, asked.expire_time, run=me, mark=mark):
-                await self._tree.woken(me, mark, self._equipment.seconds_until(asked.expire_time))
-
-    async def _put(
-        self,
-        call: Call,
-        row: Row | None,
-        question: str,
-        form: Form,
-        seconds: float | None,
-        channel: str | None,
-    ) -> Question:
-        """Put a question; `row` is that of its call, if it has none yet. Raises InvalidInput."""
-        until = None if seconds is None else self._equipment.clock.now() + timedelta(seconds=seconds)
-        # A child has no channel: it asks where its root was spoken to.
-        where = channel or self._store.read(lambda tx: tx.runs.get(self._run.root)).event.channel
-
-        def work(tx: Transaction) -> tuple[Question, Row | None]:
-            asked = asking.ask(
-                tx,
-                self._agent,
-                self._run,
-                call.number,
-                channel=where or DEFAULT_CHANNEL,
-                text=question,
-                form=form,
-                until=until,
-            )
-            return asked, None if row is None else asking.told(row, asked)
-
-        asked = await self._scribe.commit(work)
-        assert asked is not None, "asking gives a question"
-        return asked
+    def _called(self, call: Call) -> None:
+        # What it gave comes from elsewhere.
+        self._origin = Origin.EXTERNAL
+        self.effects.append(Effect(call.number, f"{call.args[0]}.{call.args[1]} called"))
 
     def _until(self, call: Call) -> dict[str, str]:
         """When a sleep is over: kept, so that it is not slept again after a restart."""
@@ -481,6 +449,9 @@ class RunHost:
             "result": {"message": message.id},
         }
         return self._row(EntryKind.CALL, call, data)
+
+    def _told(self, call: Call) -> None:
+        self.effects.append(Effect(call.number, f"{call.args[0]} told"))
 
     def _end_with(self, name: str, value: Any = None) -> None:
         """The value of a run: what `done` gave, in a child what `reply` gave."""

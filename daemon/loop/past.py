@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from rlmd.daemon.models.api import Reply, Usage
+from rlmd.daemon.repl.channels import Listing
 from rlmd.memory.records import Entry, EntryKind
 
 from .observe import Observation
@@ -34,6 +35,8 @@ class PastStep:
     """How many of its blocks the sandbox ran, the failing one included."""
     lost: bool = False
     """Whether the names of the run were lost in it."""
+    there: Listing = field(default_factory=dict)
+    """The channels that it found."""
 
     @property
     def code(self) -> str:
@@ -110,6 +113,7 @@ def _step(entry: Entry, seen: Mapping[str, Any] | None) -> PastStep:
         else Observation(shown=seen["text"], full=seen["full"], fault=seen["fault"]),
         ran=0 if seen is None else seen["ran"],
         lost=False if seen is None else seen["lost"],
+        there=data.get("channels", {}),
     )
 
 

@@ -14,6 +14,7 @@ from rlmd.daemon.feed import Delta, Feed
 from rlmd.daemon.models.api import Message, Reply
 from rlmd.daemon.models.fences import Parsed, parse
 from rlmd.daemon.repl.api import Call, Host, Raised, StepResult
+from rlmd.daemon.repl.channels import Listing
 from rlmd.daemon.repl.session import Session
 from rlmd.errors import Exhausted, ModelError
 from rlmd.memory.records import EntryKind, Run, RunState
@@ -96,8 +97,9 @@ class Program:
             reply = left[0].reply if begun else await self._write(number, prompt.messages(self._shown))
             parsed = parse(reply.text) if reply.finish not in UNFINISHED else UNFINISHED_REPLY
             self._host.begin(number)
+            there = left[0].there if begun else self._host.listing([each.code for each in parsed.blocks])
             if not begun:
-                self._record_step(number, reply, [block.code for block in parsed.blocks])
+                self._record_step(number, reply, [block.code for block in parsed.blocks], there)
             code = "\n\n".join(block.code for block in parsed.blocks)
             if not parsed.blocks and parsed.problem is None and parsed.prose:
                 observation = await self._speak(number, parsed.prose)
@@ -106,7 +108,7 @@ class Program:
                 self._note(number, observation, ran=0, lost=False)
                 finished = False
             else:
-                observation, finished = await self._perform(number, parsed, session)
+                observation, finished = await self._perform(number, parsed, session, there)
             if self._host.ended or finished:
                 return Ending(state=RunState.DONE, result=self._host.result)
             # On disk before the model is called again.
@@ -124,7 +126,12 @@ class Program:
             self._host.begin(step.number)
             for at, code in enumerate(step.blocks[: step.ran if step.number >= first else 0]):
                 await session.run_step(
-                    code, self._gate, self._host.count + 1, turn=step.number * BLOCKS + at, checked=True
+                    code,
+                    self._gate,
+                    self._host.count + 1,
+                    turn=step.number * BLOCKS + at,
+                    checked=True,
+                    there=step.there,
                 )
             self._show(step.number, step.reply, step.code, step.observation)
 
@@ -163,7 +170,9 @@ class Program:
         outcome = await self._gate.call(call)
         return not_code(number, str(outcome.error)) if isinstance(outcome, Raised) else None
 
-    async def _perform(self, number: int, parsed: Parsed, session: Session) -> tuple[Observation, bool]:
+    async def _perform(
+        self, number: int, parsed: Parsed, session: Session, there: Listing
+    ) -> tuple[Observation, bool]:
         """Run a step's blocks in order; tells also whether nothing is left to do."""
         if not parsed.blocks:
             observation = not_code(number, parsed.problem or EMPTY)
@@ -172,7 +181,9 @@ class Program:
         results: list[StepResult] = []
         for at, block in enumerate(parsed.blocks):
             turn = number * BLOCKS + at
-            result = await session.run_step(block.code, self._gate, self._host.count + 1, turn=turn)
+            result = await session.run_step(
+                block.code, self._gate, self._host.count + 1, turn=turn, there=there
+            )
             results.append(result)
             if result.ended or result.fault is not None:
                 break
@@ -193,8 +204,8 @@ class Program:
         )
         return observation, self._host.replied and quiet and parsed.problem is None
 
-    def _record_step(self, number: int, reply: Reply, blocks: Sequence[str]) -> None:
-        data = {
+    def _record_step(self, number: int, reply: Reply, blocks: Sequence[str], there: Listing) -> None:
+        data: dict[str, Any] = {
             "reply": reply.text,
             "blocks": blocks,
             "model": reply.model,
@@ -202,6 +213,9 @@ class Program:
             "note": reply.note,
             "finish": reply.finish,
         }
+        if there:
+            # A replay finds who was there, not who is.
+            data["channels"] = dict(there)
         self._scribe.note(EntryKind.STEP, data, step=number)
         self._scribe.commit_soon()
 

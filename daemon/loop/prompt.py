@@ -26,6 +26,7 @@ from rlmd.memory.records import Agent, Run
 from rlmd.memory.search import Shelf
 from rlmd.memory.store import Store, Transaction
 
+from .calling import who
 from .equipment import Equipment
 from .tokens import cut, line, tokens
 
@@ -40,7 +41,8 @@ FOLDED = 0.02
 steps are shown, and the next one costs the same, be it the third or the three hundredth."""
 EVENT = 0.65
 FACTS = 0.08
-"""Shares of the card; memories and conversation have the rest, and what the event does not use."""
+"""Shares of the card; what is known of memory and of channels has the last each. Memories and conversation
+have the rest, and what the event does not use."""
 LEAST = 1_500
 """Tokens for card and steps if the system prompt alone has eaten a small budget."""
 HITS = 8
@@ -131,13 +133,15 @@ class Prompt:
 async def _card(equipment: Equipment, store: Store, agent: Agent, run: Run, room: int) -> str:
     event, zone = run.event, equipment.zone
     # A few point reads are faster here than a thread is woken.
-    space, facts, recent = store.read(lambda tx: _state(tx, agent, run))
+    space, facts, there, recent = store.read(lambda tx: _state(tx, agent, run))
     hits = await _memories(equipment, Shelf(space_id=space), event.text)
     head = f"It is {equipment.local_now():%A, %Y-%m-%d %H:%M %Z}. {cut(facts, int(room * FACTS))}"
+    if there:
+        head += f"\n{cut(there, int(room * FACTS))}"
     end = [
         "",
         "The event that woke you:",
-        f'<event kind="message" channel="{event.channel}" sender="{line(event.sender, 100)}">',
+        f'<event kind="{event.kind}" channel="{event.channel}" sender="{line(event.sender, 100)}">',
         cut(event.text, int(room * EVENT), more="event.text has all"),
         "</event>",
     ]
@@ -199,8 +203,8 @@ def _about(part: object) -> str:
     return line(repr(part), 200)
 
 
-def _state(transaction: Transaction, agent: Agent, run: Run) -> tuple[int, str, list[records.Message]]:
-    """The space's id, a line about what it holds, and what was said on the channel before the event."""
+def _state(transaction: Transaction, agent: Agent, run: Run) -> tuple[int, str, str, list[records.Message]]:
+    """The space's id, lines about what it holds and who is there, and what was said on the channel before."""
     space = transaction.space(agent.space)
     names = [variable.name for variable in space.page(most=NAMES + 1)]
     if not names:
@@ -213,7 +217,7 @@ def _state(transaction: Transaction, agent: Agent, run: Run) -> tuple[int, str, 
     recent = transaction.log(agent.name).recent(
         LAST_MESSAGES, channel=run.event.channel, before=run.event.message
     )
-    return space.id, facts, recent
+    return space.id, facts, who(transaction, agent, run.event.channel), recent
 
 
 def _section(title: str, items: Sequence[str], budget: int) -> list[str]:

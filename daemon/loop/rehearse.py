@@ -111,7 +111,9 @@ async def _again(step: PastStep, host: RunHost, closed: Closed, session: Session
     results: list[StepResult] = []
     for at, code in enumerate(step.blocks[: step.ran]):
         turn = step.number * BLOCKS + at
-        results.append(await session.run_step(code, closed, host.count + 1, turn=turn, checked=True))
+        results.append(
+            await session.run_step(code, closed, host.count + 1, turn=turn, checked=True, there=step.there)
+        )
     made = closed.made_in(step.number)
     if host.count < made:
         return f"in step {step.number} the program made {host.count} calls, but its journal has {made}"

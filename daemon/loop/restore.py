@@ -19,10 +19,12 @@ from rlmd.memory.records import Origin
 from rlmd.memory.store import Transaction
 
 from . import calls
+from .calling import ChannelFailed
 from .calls import Place
 from .host import ChildFailed
 
 _RECORDS: Mapping[str, Callable[..., Any]] = {record.__name__: record for record in records.RECORDS}
+_OWN = {kind.__name__: kind for kind in (ChildFailed, ChannelFailed)}
 _MOMENTS = {
     record.__name__: frozenset(field.name for field in fields(record) if field.type == "datetime")
     for record in records.RECORDS
@@ -63,8 +65,11 @@ def _value(tx: Transaction, place: Place, call: Call, kept: Any) -> Any:
         case "memory.set" | "memory.append" | "memory.revert":
             space = tx.space(kept["space"])
             return calls.shown_version(space.facts(kept["variable"], version=kept["version"]).version, place)
-        case "memory.delete" | "memory.undelete" | "reply" | "done" | "sys.sleep":
+        case "memory.delete" | "memory.undelete" | "reply" | "channels.tell" | "done" | "sys.sleep":
             return None
+        case "ask" | "channels.call":
+            # Somebody else's data, that may look like a record of ours.
+            return kept
         case "log.step":
             return calls.READS[call.name](tx, place, kept["step"]).value
         case "sys.now":
@@ -96,8 +101,8 @@ def _error(kept: Mapping[str, str]) -> Exception:
     """An error that arrives in the program with the same type and message."""
     name, message = kept["type"], kept["message"]
     kind: Any = getattr(rlmd.errors, name, None)
-    if name == ChildFailed.__name__:
-        kind = ChildFailed
+    if kind is None:
+        kind = _OWN.get(name)
     if kind is None:
         kind = getattr(builtins, name, RuntimeError)
     return kind(message) if isinstance(kind, type) and issubclass(kind, Exception) else RuntimeError(message)

@@ -2,8 +2,8 @@
 
 It stands exactly where a real model stands. It is given the same messages, keeps no state between calls, and
 answers with programs for the same REPL, which run, are journaled and can be read like any other. What it
-understands is the table in `builtin_rules.py`; the programs are in `builtin_programs.py` (what changes) and
-`builtin_answers.py` (what reads).
+understands is the table in `builtin_rules.py`; the programs are in `builtin_programs.py` (what changes),
+`builtin_answers.py` (what reads) and `builtin_tidy.py` (what puts in order).
 
 Its scheme of memory: what is said about somebody or something is appended to `facts/<subject>`, a list of
 `{"said", "by", "at"}`: the sentence, who said it, when. Corrections replace a statement in a new version,
@@ -23,6 +23,7 @@ from .api import Message, OnText, Reply, Request, Usage
 from .builtin_code import fenced, say
 from .builtin_extract import extract
 from .builtin_rules import own_step, program_for
+from .builtin_tidy import tidy
 from .text import mend
 
 MODEL = "builtin"
@@ -30,6 +31,7 @@ MODEL = "builtin"
 _OPEN = re.compile(r"^<event\b[^\n]*>[ \t]*\n", re.MULTILINE)
 _CLOSE = re.compile(r"\n</event>[ \t]*$", re.MULTILINE)
 _SUB_CALL = re.compile(r"\bsub-?(?:call|model)\b", re.IGNORECASE)
+_TIDY = re.compile(r'^<event kind="tidy"', re.MULTILINE)
 _CHILD = re.compile(r'^<event kind="rlm">', re.MULTILINE)
 
 
@@ -74,6 +76,8 @@ def answer(messages: Sequence[Message]) -> str:
     if all(message.role != "assistant" for message in messages):
         if _CHILD.search(asked[0]):
             return fenced(answers.extract(language.stems(event)))
+        if _TIDY.search(asked[0]):
+            return fenced(tidy())
         return fenced(step if step is not None else program_for(event))
     observation = _without_header(mend(asked[-1]))
     if step is not None:

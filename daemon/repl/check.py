@@ -25,7 +25,7 @@ from pydantic_monty import (
     ResourceLimits,
 )
 
-from . import stubs
+from . import channels, stubs
 from .lint import Finding
 from .records import RECORDS
 from .source import LAST, Source
@@ -100,6 +100,8 @@ class Checker:
             name: ExternalModule(dict.fromkeys(members(name), _stop), stubs=stubs.check_module(name))
             for name in MODULES
         }
+        # Who is there when the step runs, nobody knows before.
+        modules[channels.NAME] = ExternalModule({}, stubs=stubs.CHECK_CHANNELS)
         session = self._pool.checkout(
             script_name="step.py",
             type_check=True,

@@ -21,10 +21,10 @@ from pydantic_monty import (
     MontyComplete,
 )
 
-from . import hints, prelude, system
+from . import channels, hints, prelude, system
 from .api import Call, Ended, Host, Limits, Outcome, Parked, Raised, Returned
 from .faults import LimitMet, to_program
-from .surface import BY_NAME, FUNCTIONS, MODULES, Offer
+from .surface import BY_NAME, FUNCTIONS, INNER, MODULES, Offer
 from .values import inward, outward
 from .worker import Worker
 
@@ -98,11 +98,12 @@ class Drive:
 
     async def _function(self, snapshot: AsyncFunctionSnapshot) -> AsyncSnapshot:
         name = str(snapshot.function_name)
-        offer = BY_NAME.get(name)
+        offer = BY_NAME.get(name) or INNER.get(name)
         if offer is None:
             return await snapshot.resume(
                 {"exc_type": "NameError", "message": f"name {name!r} is not defined"}
             )
+        name = offer.name
         if name == "rlm" and self._depth <= 0:
             return await snapshot.resume({"exc_type": "RuntimeError", "message": hints.NO_RECURSION})
         try:
@@ -160,12 +161,20 @@ class Drive:
         name = str(snapshot.args[0])
         if name in MODULES:
             return await snapshot.resume_auto()
+        if name == channels.NAME and (problem := self._not_there(snapshot)):
+            return await snapshot.resume({"exc_type": "ImportError", "message": problem})
         served = await self._worker.module(name)
         if served is not None:
             return await snapshot.resume({"return_value": served})
-        there = ", ".join(sorted({*hints.MODULES, *MODULES, *prelude.MODULES}))
+        there = ", ".join(sorted({*hints.MODULES, *MODULES, *prelude.MODULES, channels.NAME}))
         message = f"No module named {name!r}. There are: {there}"
         return await snapshot.resume({"exc_type": "ModuleNotFoundError", "message": message})
+
+    def _not_there(self, snapshot: AsyncFunctionSnapshot) -> str:
+        """What is wrong with what is imported from `channels`; the sandbox would not say who is there."""
+        source = self._worker.sources.get(snapshot.position.filename)
+        wanted = () if source is None else source.imported_at(channels.NAME, snapshot.position.start)
+        return channels.missing(self._worker.channels, wanted)
 
     async def _clock(self, snapshot: AsyncFunctionSnapshot, name: str) -> AsyncSnapshot:
         outcome = await self._host.call(self._call(snapshot, system.CLOCK[name], (), {}))
@@ -281,7 +290,7 @@ class Drive:
 async def _look_up(snapshot: AsyncNameLookupSnapshot) -> AsyncSnapshot:
     """A name without a value: one of our functions, used as a value, or a mistake."""
     name = snapshot.variable_name
-    if snapshot.object_id is None and name in FUNCTIONS:
+    if snapshot.object_id is None and (name in FUNCTIONS or name in INNER):
         return await snapshot.resume(value=_function_named(name))
     return await snapshot.resume()
 

@@ -72,9 +72,9 @@ MISSING_NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 _NO_WARNING = "Use Exception or ValueError."
 
-_NO_OTHERS = (
-    "Devices and bots cannot be reached in this version: reply(text) answers who woke you, and "
-    "await ask(question) waits for a person's answer. Say what you could not do."
+_OTHERS = (
+    "Devices, bots and people are channels: import channels; channels.NAME.tell(text), "
+    "await channels.NAME.ask(question), await channels.NAME.FUNCTION(...). reply(text) answers who woke you."
 )
 _NO_LATER = (
     "Wait in this program: await asyncio.sleep(seconds), hours or days if need be, then go on, such as with "
@@ -87,9 +87,7 @@ _NO_HIVE = (
 
 NOT_OFFERED: Mapping[str, str] = MappingProxyType(
     {
-        **dict.fromkeys(
-            ("channels", "people", "devices", "bots", "tools", "tell", "send", "notify"), _NO_OTHERS
-        ),
+        **dict.fromkeys(("people", "devices", "bots", "tools", "tell", "send", "notify"), _OTHERS),
         **dict.fromkeys(("schedule", "scheduler", "remind", "timer", "cron"), _NO_LATER),
         **dict.fromkeys(("hive", "hives"), _NO_HIVE),
     }

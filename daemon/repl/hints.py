@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from . import prelude
+from . import channels, prelude
 
 MODULES: tuple[str, ...] = (
     "asyncio", "base64", "binascii", "bisect", "collections", "copy", "csv", "dataclasses", "datetime",
@@ -27,7 +27,7 @@ asdict, timetuple, fromtimestamp. No files, no network, no environment. Modules,
 
 def sandbox_hints() -> str:
     """The paragraph for the system prompt, ending in the modules that can be imported."""
-    return _GAPS + " ".join(sorted({*MODULES, *prelude.MODULES})) + "."
+    return _GAPS + " ".join(sorted({*MODULES, *prelude.MODULES, channels.NAME})) + "."
 
 
 _AWAIT = "Await a call in the step that starts it; to have many at once, await asyncio.gather(*calls)."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_monty import MontyComplete, MontyError
 
-from . import lint
+from . import channels, lint
 from .api import Ended, Fault, Host, Limits, StepResult, World
 from .drive import Drive
 from .faults import LimitMet, from_sandbox, limit_fault
@@ -47,7 +47,14 @@ class Session:
         await self._lose()
 
     async def run_step(
-        self, code: str, host: Host, first_call: int, *, turn: int | None = None, checked: bool = False
+        self,
+        code: str,
+        host: Host,
+        first_call: int,
+        *,
+        turn: int | None = None,
+        checked: bool = False,
+        there: channels.Listing = channels.NOBODY,
     ) -> StepResult:
         """Check and run one step.
 
@@ -57,6 +64,7 @@ class Session:
             first_call: Number that the step's first call gets.
             turn: Seeds `random`, with the run's own seed; None to count the steps of this session.
             checked: Whether it has been checked before, since it is run again.
+            there: The channels that it finds, if it imports them.
 
         Raises:
             asyncio.CancelledError: the step was cancelled; its session is lost and nothing goes on.
@@ -73,7 +81,7 @@ class Session:
         self._names |= source.names
         printed = Printed(self._limits.output_chars)
         try:
-            return await self._run(source, host, first_call, printed)
+            return await self._run(source, host, first_call, printed, there)
         except BaseException:
             await self._lose()
             raise
@@ -84,7 +92,9 @@ class Session:
             found += await self._sandbox.checker.check(source, known=self._names)
         return lint.fault(found)
 
-    async def _run(self, source: Source, host: Host, first_call: int, printed: Printed) -> StepResult:
+    async def _run(
+        self, source: Source, host: Host, first_call: int, printed: Printed, there: channels.Listing
+    ) -> StepResult:
         worker = self._worker
         if worker is None:
             worker = self._worker = await self._sandbox.worker(self._world, self._limits)
@@ -96,6 +106,8 @@ class Session:
         try:
             await worker.seed(self._world.seed * 1_000_003 + self._turn)
             await worker.load_modules(source.imports)
+            if channels.NAME in source.imports:
+                await worker.load_channels(there)
             snapshot = await worker.start(source, printed)
             drive = Drive(worker, host, self._limits, first_call=first_call, depth=self._world.depth)
             try:

@@ -10,7 +10,7 @@ import ast
 import keyword
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .surface import MODULES
@@ -40,6 +40,19 @@ class Source:
     def keeps_last(self) -> bool:
         """Whether `fed` binds the last expression to `LAST`."""
         return self.fed != self.code.encode()
+
+    def imported_at(self, module: str, offset: int) -> Sequence[str]:
+        """The names that a `from module import ...` statement at a byte offset in `fed` imports."""
+        # Of the statements on a line, all: an import that is next to another fails with it.
+        line = self.line(offset)
+        nodes = ast.walk(self.tree) if self.tree is not None else ()
+        return [
+            alias.name
+            for node in nodes
+            if isinstance(node, ast.ImportFrom) and node.module == module
+            if node.lineno <= line <= (node.end_lineno or node.lineno)
+            for alias in node.names
+        ]
 
     def line(self, offset: int) -> int:
         """The line, from 1, of a byte offset in `fed`."""

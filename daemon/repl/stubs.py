@@ -10,6 +10,8 @@ from .surface import OFFERS, Offer, offered
 CHECK_STOP = "rlmd_stop__"
 CHECK_ANY = "rlmd_any__"
 """Names that only the checker knows: a call that stops it before the step, and a value of any type."""
+CHECK_CHANNELS = "from typing import Any\ndef __getattr__(name: str) -> Any: ...\n"
+"""A module that may have anything."""
 
 
 def stubs(depth: int) -> str:
@@ -18,6 +20,10 @@ def stubs(depth: int) -> str:
     lines += [f"{record.__name__}({', '.join(_fields(record))})" for record in RECORDS]
     lines.append("event                # what woke this run: .channel .sender .text .time .attachments")
     lines += [_line(offer) for offer in offered(depth)]
+    lines += [
+        "from channels import home   # people and bots by their channels' names; what they offer: await it",
+        "home.tell(text); await home.ask(question, ...); await home.lights(on=True)",
+    ]
     return "\n".join(lines)
 
 

@@ -15,6 +15,8 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
+from . import channels
+
 
 @dataclass(frozen=True, kw_only=True)
 class Offer:
@@ -228,6 +230,22 @@ OFFERS: tuple[Offer, ...] = (
 )
 
 BY_NAME: Mapping[str, Offer] = MappingProxyType({offer.name: offer for offer in OFFERS})
+
+INNER: Mapping[str, Offer] = MappingProxyType(
+    {
+        channels.CALL: Offer(
+            name="channels.call",
+            typed="(channel: str, function: str, args: Any, kwargs: Any) -> Any",
+            doc="a function that a channel offers",
+            waits=True,
+        ),
+        channels.TELL: Offer(
+            name="channels.tell", typed="(channel: str, text: Any) -> None", doc="say something there"
+        ),
+        channels.ASK: BY_NAME["ask"],
+    }
+)
+"""What the methods of channels call, by the names that only they know."""
 
 MODULES: tuple[str, ...] = tuple(dict.fromkeys(offer.module for offer in OFFERS if offer.module))
 """Modules that are there without an import."""

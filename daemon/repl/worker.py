@@ -24,7 +24,7 @@ from pydantic_monty import (
 
 from rlmd.errors import SandboxError
 
-from . import prelude
+from . import channels, prelude
 from .api import Limits
 from .source import LAST, Source
 from .surface import MODULES, READY, members
@@ -67,6 +67,8 @@ class Worker:
         self._session = session
         self._feeds = 0
         self._served: dict[str, MontyClassProxy] = {}
+        self.channels = channels.NOBODY
+        """Those that the module `channels` has, once it is served."""
         self.sources: dict[str, Source] = {}
         """Code of the steps, by the file name under which the sandbox reports positions in it."""
         self.filename = ""
@@ -143,6 +145,15 @@ class Worker:
             served = await self.run(prelude.source(name))
             assert isinstance(served, MontyClassProxy)
             self._served[name] = served
+
+    async def load_channels(self, listing: channels.Listing) -> None:
+        """Put the module `channels` into the session; what an earlier step has imported stays as it is."""
+        if channels.NAME in self._served and listing == self.channels:
+            return
+        served = await self.run(channels.source(listing))
+        assert isinstance(served, MontyClassProxy)
+        self._served[channels.NAME] = served
+        self.channels = listing
 
     async def discard(self) -> None:
         """Give the worker back, which ends it. Never raises for what became of it."""

@@ -16,6 +16,7 @@ from rlmd.memory.names import short
 from rlmd.memory.records import RunLimits
 from rlmd.memory.store import Transaction
 from rlmd.proto.rlmd.v1 import agents_pb2 as pb
+from rlmd.proto.rlmd.v1 import runs_pb2
 from rlmd.proto.rlmd.v1.agents_pb2_grpc import AgentsServicer
 
 from . import convert
@@ -84,6 +85,10 @@ class Agents(Service, AgentsServicer):
                     raise
             await self.backend.engine.cancel_agent(self.store(), agent, "the agent is being deleted")
         raise AssertionError("the last try returns or raises")
+
+    async def TidyAgent(self, request: pb.TidyAgentRequest, context: object) -> runs_pb2.Run:
+        agent = agent_of(request.name)
+        return convert.run(await self.backend.engine.tidy(self.store(), agent, request.request_id))
 
     def _sweep(self) -> None:
         try:

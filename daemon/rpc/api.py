@@ -11,7 +11,8 @@ from rlmd.daemon.feed import Feed
 from rlmd.daemon.loop.fork import MISSING
 from rlmd.daemon.loop.mailbox import Accepted
 from rlmd.daemon.loop.rehearse import Rehearsal
-from rlmd.memory.records import Passage, Question, Run, User
+from rlmd.daemon.router import Router
+from rlmd.memory.records import Channel, Passage, Question, Run, User
 from rlmd.memory.search import IndexStatus, Shelf
 from rlmd.memory.stops import Stop
 from rlmd.memory.store import House, Store
@@ -38,13 +39,33 @@ class Engine(Protocol):
         """
         ...
 
-    async def answer(self, store: Store, question_id: int, given: Any, *, by: str) -> Question:
-        """Answer a question, so that its run goes on.
+    async def tidy(self, store: Store, agent: str, request_id: str = "") -> Run:
+        """Let an agent go over what is new in its memory. Raises NotFound."""
+        ...
+
+    @property
+    def router(self) -> Router:
+        """Who is connected as which channel."""
+        ...
+
+    async def answer(self, store: Store, question_id: int, given: Any, *, by: str, on: str = "") -> Question:
+        """Answer a question, so that its run goes on; `on` is the channel on which that was done.
 
         Raises:
             NotFound: no such question.
             InvalidInput: the answer is not what it asks for.
             PreconditionFailed: it is no longer open.
+        """
+        ...
+
+    async def settle(
+        self, store: Store, channel: Channel, number: int, value: str | None, error: str | None
+    ) -> str:
+        """Take what a call of a channel's function came to; gives what is wrong with that.
+
+        Raises:
+            NotFound: there is no such call of the channel.
+            PreconditionFailed: it is over without a result.
         """
         ...
 

@@ -46,6 +46,7 @@ POLICY: dict[str, dict[str, Access]] = {
         "ListAgents": Access.USER,
         "UpdateAgent": Access.USER,
         "DeleteAgent": Access.USER,
+        "TidyAgent": Access.USER,
     },
     "rlmd.v1.Memory": {
         "GetVariable": Access.USER,
@@ -67,6 +68,8 @@ POLICY: dict[str, dict[str, Access]] = {
     "rlmd.v1.Channels": {
         "Send": Access.USER,
         "Chat": Access.USER,
+        "Connect": Access.USER,
+        "ListChannels": Access.USER,
         "ListMessages": Access.USER,
         "SearchMessages": Access.USER,
     },
@@ -82,6 +85,8 @@ POLICY: dict[str, dict[str, Access]] = {
         "CancelRun": Access.USER,
         "ReplayRun": Access.USER,
         "ForkRun": Access.USER,
+        "ListChanges": Access.USER,
+        "UndoRun": Access.USER,
     },
     "rlmd.v1.Admin": {
         "GetStatus": Access.USER,
@@ -175,12 +180,18 @@ class Gate(grpc.GenericRpcHandler):
             make = grpc.unary_stream_rpc_method_handler
         inner = handler.unary_stream or handler.stream_stream
         guarded: Handler = make(
-            self._streaming(inner, visit), handler.request_deserializer, handler.response_serializer
+            self._streaming(inner, visit, receives=handler.unary_stream is None),
+            handler.request_deserializer,
+            handler.response_serializer,
         )
         return guarded
 
-    def _streaming(self, inner: Any, visit: _Visit) -> Any:
+    def _streaming(self, inner: Any, visit: _Visit, *, receives: bool) -> Any:
+        """`receives`: the request is a stream too."""
+
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
+            if receives:
+                request = _checked(request, visit)
             async with self._open(context, visit), contextlib.aclosing(inner(request, context)) as messages:
                 task = _task()
                 async for message in _checked(messages, visit):

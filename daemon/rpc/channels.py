@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
 from rlmd.daemon.loop.mailbox import Accepted
 from rlmd.memory.names import check_page
+from rlmd.memory.records import Channel
 from rlmd.memory.search import Shelf
-from rlmd.memory.store import Store
+from rlmd.memory.store import Store, Transaction
 from rlmd.proto.rlmd.v1 import channels_pb2 as pb
 from rlmd.proto.rlmd.v1.channels_pb2_grpc import ChannelsServicer
 from rlmd.proto.rlmd.v1.runs_pb2 import RunUpdate
 
 from . import convert
 from .auth import caller
+from .connect import connect
 from .errors import about
 from .memory import check_query
 from .names import agent_of, run_name
+from .offers import channel_to
 from .pages import cut, place, size_of
 from .service import Service
 from .updates import follow
-from .values import time_from
+from .values import time_from, time_to
 
 DEFAULT_CHANNEL = "chat"
 PASSAGES = 3
@@ -45,6 +48,32 @@ class Channels(Service, ChannelsServicer):
         async with contextlib.aclosing(updates):
             async for update in updates:
                 yield update
+
+    async def Connect(
+        self, request: AsyncIterator[pb.ConnectRequest], context: object
+    ) -> AsyncGenerator[pb.ConnectResponse, None]:
+        async with contextlib.aclosing(connect(self.backend, self.store(), request)) as responses:
+            async for response in responses:
+                yield response
+
+    async def ListChannels(self, request: pb.ListChannelsRequest, context: object) -> pb.ListChannelsResponse:
+        after, most = place(request, str), size_of(request) + 1
+
+        def work(tx: Transaction) -> tuple[list[Channel], Mapping[int, int]]:
+            found = tx.channels.page(after=after or "", most=most)
+            return found, tx.channels.pending(found)
+
+        found, pending = self.store().read(work)
+        page, token = cut(request, found, lambda channel: channel.name)
+        online = self.backend.engine.router.online
+        shown = [
+            channel_to(each, connections=online(each.id), pending=pending.get(each.id, 0)) for each in page
+        ]
+        now = self.backend.house.clock.now()
+        for each in shown:
+            if each.connections:
+                each.seen_time.CopyFrom(time_to(now))
+        return pb.ListChannelsResponse(channels=shown, next_page_token=token)
 
     async def _accept(self, store: Store, request: pb.SendRequest) -> Accepted:
         agent = agent_of(request.agent, "agent")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rlmd.memory.changes import Change
 from rlmd.memory.questions import wanted
 from rlmd.memory.records import (
     Agent,
@@ -66,6 +67,17 @@ def stop(record: Stop) -> admin_pb2.Stop:
         by=user_name(record.by),
         reason=record.reason,
         time=time_to(record.time),
+    )
+
+
+def change(record: Change) -> runs_pb2.Change:
+    return runs_pb2.Change(
+        variable=variable_name(record.space, record.name),
+        before_version=record.first - 1,
+        after_version=record.last,
+        created=not record.existed,
+        moved_on=record.moved_on,
+        undone=record.undone,
     )
 
 

@@ -62,6 +62,11 @@ def question_of(name: str, field: str = "name") -> tuple[str, int]:
     return agent, number(question, "question", "List the questions that exist.", field)
 
 
+def call_of(text: str, field: str) -> int:
+    """Number of a call of a channel's function. Raises NotFound if it is no number."""
+    return number(text, "call", "Answer with the id of the Invoke.", field)
+
+
 def token_of(name: str, field: str = "name") -> tuple[str, int]:
     """User and number. Raises InvalidInput, or NotFound if the id is no number."""
     user, token = parse(name, "users/{user}/tokens/{token}", field)
@@ -102,6 +107,10 @@ def message_name(agent: str, message: int | str) -> str:
 
 def question_name(agent: str, question: int) -> str:
     return f"agents/{agent}/questions/{question}"
+
+
+def channel_name(channel: str) -> str:
+    return f"channels/{channel}"
 
 
 def user_name(user: str) -> str:

@@ -7,13 +7,16 @@ from collections.abc import AsyncGenerator
 
 from rlmd.daemon.loop.fork import MISSING
 from rlmd.errors import InvalidInput
+from rlmd.memory.changes import Change
 from rlmd.memory.names import MAX_NOTE, check_text
-from rlmd.memory.records import Run, RunState
+from rlmd.memory.records import Author, Origin, Run, RunState
 from rlmd.memory.store import Transaction
+from rlmd.memory.variables import Writing
 from rlmd.proto.rlmd.v1 import runs_pb2 as pb
 from rlmd.proto.rlmd.v1.runs_pb2_grpc import RunsServicer
 
 from . import convert
+from .auth import caller
 from .errors import about
 from .names import agent_of, run_of
 from .pages import cut, place, size_of
@@ -98,6 +101,31 @@ class Runs(Service, RunsServicer):
         answer = given(request.answer) if request.HasField("answer") else MISSING
         forked = await self.backend.engine.fork(store, run_id, request.at_call, answer, request.request_id)
         return convert.run(forked)
+
+    async def ListChanges(self, request: pb.ListChangesRequest, context: object) -> pb.ListChangesResponse:
+        agent, run_id = run_of(request.parent, "parent")
+        after, most = place(request, int) or 0, size_of(request) + 1
+
+        def work(tx: Transaction) -> list[Change]:
+            return tx.changes.page(tx.runs.get(run_id, agent=agent), after=after, most=most)
+
+        with about("parent"):
+            found = await asyncio.to_thread(self.store().read, work)
+        page, token = cut(request, found, lambda change: change.variable)
+        return pb.ListChangesResponse(changes=map(convert.change, page), next_page_token=token)
+
+    async def UndoRun(self, request: pb.UndoRunRequest, context: object) -> pb.UndoRunResponse:
+        agent, run_id = run_of(request.name)
+        writing = Writing(
+            author=Author(user=caller().name), origin=Origin.OWNER, note=f"as it was before run {run_id}"
+        )
+
+        def work(tx: Transaction) -> pb.UndoRunResponse:
+            run = tx.runs.get(run_id, agent=agent)
+            found = tx.changes.undo(run, writing, keep_later=request.keep_later)
+            return pb.UndoRunResponse(undone_count=found.undone, kept_count=found.kept)
+
+        return await self.once(request, work, pb.UndoRunResponse)
 
 
 def _state(number: int) -> RunState:

@@ -100,6 +100,7 @@ REFUSED: list[tuple[str, Call]] = [
     ("a", lambda c: a(c).log.between(1, 2)),
     ("at", lambda c: a(c).run(1).fork("x")),
     ("at", lambda c: a(c).run(1).fork(0)),
+    ("keep_later", lambda c: a(c).run(1).undo(keep_later=1)),
     ("agent", lambda c: c.questions.list(agent=3)),  # type: ignore[arg-type]
     ("ended", lambda c: c.questions.list(ended=1)),  # type: ignore[arg-type]
     ("n", lambda c: c.questions.list(n=-1)),

@@ -59,7 +59,8 @@ def imports(name: str, file: Path) -> set[str]:
 
 def texts() -> Iterator[Path]:
     """Every file of the project that is text."""
-    yield from (path for path in ROOT.iterdir() if path.is_file())
+    # In a linked worktree `.git` is a file, which git wrote.
+    yield from (path for path in ROOT.iterdir() if path.is_file() and path.name != ".git")
     for folder in _FOLDERS:
         for path in sorted((ROOT / folder).rglob("*")):
             if path.is_file() and path.suffix not in _BINARY and ".egg-info" not in str(path):

@@ -12,7 +12,7 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from rlmd.memory.records import EntryKind, Form
-from rlmd.proto.rlmd.v1 import agents_pb2, memory_pb2
+from rlmd.proto.rlmd.v1 import agents_pb2, channels_pb2, memory_pb2
 from tests.daemon.rpc.host import METHODS, Client, Daemon, Refusal, daemon, methods, refusal
 
 CANARY = "canary-7f3a"
@@ -75,6 +75,7 @@ def requests(of: Theirs) -> dict[str, dict[str, Any]]:
             "update_mask": FieldMask(paths=["model"]),
         },
         "DeleteAgent": {"name": agent, "force": True},
+        "TidyAgent": {"name": agent},
         "GetVariable": {"name": variable},
         "ListVariables": {"parent": space},
         "SetVariable": {"name": variable, "value": MINE},
@@ -108,14 +109,26 @@ def requests(of: Theirs) -> dict[str, dict[str, Any]]:
         "CancelRun": {"name": run},
         "ReplayRun": {"name": run},
         "ForkRun": {"name": run, "at_call": 1},
+        "ListChanges": {"parent": run},
+        "UndoRun": {"name": run},
         "CreateToken": {"parent": f"users/{of.user}"},
         "ListTokens": {"parent": f"users/{of.user}"},
         "RevokeToken": {"name": f"users/{of.user}/tokens/{of.token}"},
     }
 
 
-OWN = {"CreateAgent", "ListAgents", "GetStatus", "GetSelf", "GetUsage", "StopAll", "ResumeAll"}
-"""Methods that name nothing that exists."""
+OWN = {
+    "CreateAgent",
+    "ListAgents",
+    "GetStatus",
+    "GetSelf",
+    "GetUsage",
+    "StopAll",
+    "ResumeAll",
+    "Connect",
+    "ListChannels",
+}
+"""Methods that name nothing that exists; what is said on a stream of Connect is in test_channels.py."""
 ADMINISTRATORS = {"CreateUser", "ListUsers"}
 TOKENS = {"CreateToken", "ListTokens", "RevokeToken"}
 
@@ -170,7 +183,8 @@ async def test_no_byte_of_another_reaches_a_caller(served: Daemon) -> None:
         ("ListVariables", {"parent": "spaces/main", "show_deleted": True}),
         ("CreateAgent", {"agent_id": "hers"}),
         ("GetVariable", {"name": "spaces/hers/variables/diary"}),
-        *((rpc, {}) for rpc in (*OWN, *ADMINISTRATORS)),
+        *((rpc, {}) for rpc in (*OWN - {"Connect"}, *ADMINISTRATORS)),
+        ("Connect", {"hello": channels_pb2.Hello(channel="home")}),
     ]
     assert {rpc for rpc, _ in wide} == set(METHODS)
     told = b""

@@ -5,6 +5,7 @@ import warnings
 
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from rlmd.proto.rlmd.v1 import agents_pb2 as rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2
+from rlmd.proto.rlmd.v1 import runs_pb2 as rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2
 
 GRPC_GENERATED_VERSION = '1.78.0'
 GRPC_VERSION = grpc.__version__
@@ -61,6 +62,11 @@ class AgentsStub(object):
                 request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.DeleteAgentRequest.SerializeToString,
                 response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                 _registered_method=True)
+        self.TidyAgent = channel.unary_unary(
+                '/rlmd.v1.Agents/TidyAgent',
+                request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.TidyAgentRequest.SerializeToString,
+                response_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.Run.FromString,
+                _registered_method=True)
 
 
 class AgentsServicer(object):
@@ -102,6 +108,13 @@ class AgentsServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TidyAgent(self, request, context):
+        """Lets the agent go over what is new in its memory now: a run that can be watched, and undone as a whole.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AgentsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -129,6 +142,11 @@ def add_AgentsServicer_to_server(servicer, server):
                     servicer.DeleteAgent,
                     request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.DeleteAgentRequest.FromString,
                     response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'TidyAgent': grpc.unary_unary_rpc_method_handler(
+                    servicer.TidyAgent,
+                    request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.TidyAgentRequest.FromString,
+                    response_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.Run.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -267,6 +285,33 @@ class Agents(object):
             '/rlmd.v1.Agents/DeleteAgent',
             rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.DeleteAgentRequest.SerializeToString,
             google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TidyAgent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rlmd.v1.Agents/TidyAgent',
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.TidyAgentRequest.SerializeToString,
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.Run.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
 from rlmd.proto.rlmd.v1 import agents_pb2 as _agents_pb2
+from rlmd.proto.rlmd.v1 import runs_pb2 as _runs_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -44,6 +45,8 @@ class AgentsStub:
     """Changes the fields that `update_mask` names."""
     DeleteAgent: _grpc.UnaryUnaryMultiCallable[_agents_pb2.DeleteAgentRequest, _empty_pb2.Empty]
     """Deletes the agent, its memory, its log and its runs. Refused while it has active runs, unless `force`."""
+    TidyAgent: _grpc.UnaryUnaryMultiCallable[_agents_pb2.TidyAgentRequest, _runs_pb2.Run]
+    """Lets the agent go over what is new in its memory now: a run that can be watched, and undone as a whole."""
 
 @_typing.type_check_only
 class AgentsAsyncStub(AgentsStub):
@@ -60,6 +63,8 @@ class AgentsAsyncStub(AgentsStub):
     """Changes the fields that `update_mask` names."""
     DeleteAgent: _aio.UnaryUnaryMultiCallable[_agents_pb2.DeleteAgentRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes the agent, its memory, its log and its runs. Refused while it has active runs, unless `force`."""
+    TidyAgent: _aio.UnaryUnaryMultiCallable[_agents_pb2.TidyAgentRequest, _runs_pb2.Run]  # type: ignore[assignment]
+    """Lets the agent go over what is new in its memory now: a run that can be watched, and undone as a whole."""
 
 class AgentsServicer(metaclass=_abc_1.ABCMeta):
     """Standard methods for the caller's agents."""
@@ -103,5 +108,13 @@ class AgentsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """Deletes the agent, its memory, its log and its runs. Refused while it has active runs, unless `force`."""
+
+    @_abc_1.abstractmethod
+    def TidyAgent(
+        self,
+        request: _agents_pb2.TidyAgentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_runs_pb2.Run, _abc.Awaitable[_runs_pb2.Run]]:
+        """Lets the agent go over what is new in its memory now: a run that can be watched, and undone as a whole."""
 
 def add_AgentsServicer_to_server(servicer: AgentsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -5,10 +5,13 @@ Channels: what is said between people, bots and agents, and the log of all of it
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from rlmd.proto.rlmd.v1 import memory_pb2 as _memory_pb2
+from rlmd.proto.rlmd.v1 import questions_pb2 as _questions_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -19,6 +22,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Offline:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OfflineEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Offline.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OFFLINE_UNSPECIFIED: _Offline.ValueType  # 0
+    """As OFFLINE_WAIT."""
+    OFFLINE_WAIT: _Offline.ValueType  # 1
+    """It waits for the channel, until its time limit."""
+    OFFLINE_FAIL: _Offline.ValueType  # 2
+    """It fails at once."""
+
+class Offline(_Offline, metaclass=_OfflineEnumTypeWrapper):
+    """What becomes of a call of a function of a channel to which nobody is connected."""
+
+OFFLINE_UNSPECIFIED: Offline.ValueType  # 0
+"""As OFFLINE_WAIT."""
+OFFLINE_WAIT: Offline.ValueType  # 1
+"""It waits for the channel, until its time limit."""
+OFFLINE_FAIL: Offline.ValueType  # 2
+"""It fails at once."""
+Global___Offline: _TypeAlias = Offline  # noqa: Y015
 
 @_typing.final
 class Message(_message.Message):
@@ -297,3 +324,621 @@ class SearchMessagesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SearchMessagesResponse: _TypeAlias = SearchMessagesResponse  # noqa: Y015
+
+@_typing.final
+class ConnectRequest(_message.Message):
+    """What a connected client sends."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HELLO_FIELD_NUMBER: _builtins.int
+    SAY_FIELD_NUMBER: _builtins.int
+    ACK_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    ANSWER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def hello(self) -> Global___Hello:
+        """Who connects; the first request, and only that."""
+
+    @_builtins.property
+    def say(self) -> Global___Say:
+        """A message to an agent."""
+
+    @_builtins.property
+    def ack(self) -> Global___Ack:
+        """That everything up to a sequence number has been processed."""
+
+    @_builtins.property
+    def result(self) -> Global___CallResult:
+        """What a call came to."""
+
+    @_builtins.property
+    def answer(self) -> Global___GiveAnswer:
+        """An answer to a question."""
+
+    def __init__(
+        self,
+        *,
+        hello: Global___Hello | None = ...,
+        say: Global___Say | None = ...,
+        ack: Global___Ack | None = ...,
+        result: Global___CallResult | None = ...,
+        answer: Global___GiveAnswer | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "answer", b"answer", "hello", b"hello", "request", b"request", "result", b"result", "say", b"say"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "answer", b"answer", "hello", b"hello", "request", b"request", "result", b"result", "say", b"say"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["hello", "say", "ack", "result", "answer"]  # noqa: Y015
+    _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
+
+Global___ConnectRequest: _TypeAlias = ConnectRequest  # noqa: Y015
+
+@_typing.final
+class Hello(_message.Message):
+    """Opens a connection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    FUNCTIONS_FIELD_NUMBER: _builtins.int
+    AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    """Which channel the client is: 1 to 63 of `a-z`, `0-9`, `-`, `_`, beginning with a letter. Required."""
+    after_sequence: _builtins.int
+    """The last sequence number that was processed; 0: from what nobody has acknowledged."""
+    @_builtins.property
+    def functions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Function]:
+        """What it offers; takes the place of all that the channel offered before. At most 200, names differ."""
+
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+        functions: _abc.Iterable[Global___Function] | None = ...,
+        after_sequence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "channel", b"channel", "functions", b"functions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Hello: _TypeAlias = Hello  # noqa: Y015
+
+@_typing.final
+class Function(_message.Message):
+    """A function that a channel offers to programs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DOC_FIELD_NUMBER: _builtins.int
+    PARAMETERS_JSON_FIELD_NUMBER: _builtins.int
+    RESULT_JSON_FIELD_NUMBER: _builtins.int
+    SIDE_EFFECTS_FIELD_NUMBER: _builtins.int
+    TIME_LIMIT_FIELD_NUMBER: _builtins.int
+    OFFLINE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """A Python name of at most 63 characters, not beginning with `_`, and not `ask` or `tell`."""
+    doc: _builtins.str
+    """What it does, for the model; at most 2,000 characters."""
+    parameters_json: _builtins.str
+    """JSON Schema (draft 2020-12) of the arguments, which are an object, `{"type": "object", ...}`; the order of
+    its `properties` is that of positional arguments. Empty: no arguments. At most 20,000 characters.
+    """
+    result_json: _builtins.str
+    """JSON Schema of the result; empty: anything. At most 20,000 characters."""
+    side_effects: _builtins.bool
+    """Whether it changes something in the world."""
+    offline: Global___Offline.ValueType
+    """What becomes of a call while nobody is connected."""
+    @_builtins.property
+    def time_limit(self) -> _duration_pb2.Duration:
+        """How long a call may take, from 0 to ten years, waiting for the channel included; 0 or not set: one day."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        doc: _builtins.str = ...,
+        parameters_json: _builtins.str = ...,
+        result_json: _builtins.str = ...,
+        side_effects: _builtins.bool = ...,
+        time_limit: _duration_pb2.Duration | None = ...,
+        offline: Global___Offline.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time_limit", b"time_limit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["doc", b"doc", "name", b"name", "offline", b"offline", "parameters_json", b"parameters_json", "result_json", b"result_json", "side_effects", b"side_effects", "time_limit", b"time_limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Function: _TypeAlias = Function  # noqa: Y015
+
+@_typing.final
+class Say(_message.Message):
+    """A message to an agent, as with Send; answered with `said`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENT_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    SENDER_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    agent: _builtins.str
+    """`agents/{agent}`. Required."""
+    text: _builtins.str
+    """What to say; 1 to 1,000,000 characters, not only white space. Required."""
+    sender: _builtins.str
+    """Who says it; empty means the user's name. At most 100 characters."""
+    request_id: _builtins.str
+    """As in SendRequest; names the message in `said` or `failure`."""
+    def __init__(
+        self,
+        *,
+        agent: _builtins.str = ...,
+        text: _builtins.str = ...,
+        sender: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "request_id", b"request_id", "sender", b"sender", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Say: _TypeAlias = Say  # noqa: Y015
+
+@_typing.final
+class Ack(_message.Message):
+    """That something has been processed, and all that came before it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    sequence: _builtins.int
+    """A sequence number that was sent on this connection, or before."""
+    def __init__(
+        self,
+        *,
+        sequence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Ack: _TypeAlias = Ack  # noqa: Y015
+
+@_typing.final
+class CallResult(_message.Message):
+    """What a call came to. If it was said before, nothing happens; if the call is over, it is answered with `failure`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALL_FIELD_NUMBER: _builtins.int
+    RESULT_JSON_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    call: _builtins.str
+    """`call` of the Invoke. Required."""
+    result_json: _builtins.str
+    """The value as JSON text that fits the function's `result_json`; at most 1,000,000 characters."""
+    error: _builtins.str
+    """Why there is none, for the program; at most 10,000 characters."""
+    def __init__(
+        self,
+        *,
+        call: _builtins.str = ...,
+        result_json: _builtins.str = ...,
+        error: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "result_json", b"result_json"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "error", b"error", "outcome", b"outcome", "result_json", b"result_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["result_json", "error"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___CallResult: _TypeAlias = CallResult  # noqa: Y015
+
+@_typing.final
+class GiveAnswer(_message.Message):
+    """An answer to a question, as with AnswerQuestion; the first answer wins."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUESTION_FIELD_NUMBER: _builtins.int
+    ANSWER_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    question: _builtins.str
+    """`agents/{agent}/questions/{question}`, or `agents/-/questions/{question}`. Required."""
+    answer: _builtins.str
+    """As in AnswerQuestionRequest. Required."""
+    request_id: _builtins.str
+    """Names the answer in `failure`; empty: the question does."""
+    def __init__(
+        self,
+        *,
+        question: _builtins.str = ...,
+        answer: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "question", b"question", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GiveAnswer: _TypeAlias = GiveAnswer  # noqa: Y015
+
+@_typing.final
+class ConnectResponse(_message.Message):
+    """What a connected client is sent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    WELCOME_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    QUESTION_FIELD_NUMBER: _builtins.int
+    CLOSED_FIELD_NUMBER: _builtins.int
+    INVOKE_FIELD_NUMBER: _builtins.int
+    WITHDRAWN_FIELD_NUMBER: _builtins.int
+    SAID_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    sequence: _builtins.int
+    """Grows along a channel, not always by one; 0 for what is not kept and needs no acknowledgement."""
+    @_builtins.property
+    def welcome(self) -> Global___Welcome:
+        """The connection stands; the first response."""
+
+    @_builtins.property
+    def message(self) -> Global___Message:
+        """Something that an agent said on the channel."""
+
+    @_builtins.property
+    def question(self) -> _questions_pb2.Question:
+        """Something that a run asks on the channel, as it stands when it is sent."""
+
+    @_builtins.property
+    def closed(self) -> Global___QuestionClosed:
+        """A question of the channel is no longer open."""
+
+    @_builtins.property
+    def invoke(self) -> Global___Invoke:
+        """A program calls a function of the channel; to be answered with `result`."""
+
+    @_builtins.property
+    def withdrawn(self) -> Global___Withdrawn:
+        """The result of a call is no longer wanted."""
+
+    @_builtins.property
+    def said(self) -> Global___Said:
+        """A message is on disk."""
+
+    @_builtins.property
+    def failure(self) -> Global___Failure:
+        """A request was not done."""
+
+    def __init__(
+        self,
+        *,
+        sequence: _builtins.int = ...,
+        welcome: Global___Welcome | None = ...,
+        message: Global___Message | None = ...,
+        question: _questions_pb2.Question | None = ...,
+        closed: Global___QuestionClosed | None = ...,
+        invoke: Global___Invoke | None = ...,
+        withdrawn: Global___Withdrawn | None = ...,
+        said: Global___Said | None = ...,
+        failure: Global___Failure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["closed", b"closed", "failure", b"failure", "invoke", b"invoke", "message", b"message", "question", b"question", "response", b"response", "said", b"said", "welcome", b"welcome", "withdrawn", b"withdrawn"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed", b"closed", "failure", b"failure", "invoke", b"invoke", "message", b"message", "question", b"question", "response", b"response", "said", b"said", "sequence", b"sequence", "welcome", b"welcome", "withdrawn", b"withdrawn"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_response: _TypeAlias = _typing.Literal["welcome", "message", "question", "closed", "invoke", "withdrawn", "said", "failure"]  # noqa: Y015
+    _WhichOneofArgType_response: _TypeAlias = _typing.Literal["response", b"response"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_response) -> _WhichOneofReturnType_response | None: ...
+
+Global___ConnectResponse: _TypeAlias = ConnectResponse  # noqa: Y015
+
+@_typing.final
+class Welcome(_message.Message):
+    """The connection stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    """`channels/{channel}`."""
+    acknowledged: _builtins.int
+    """Everything up to this sequence number has been acknowledged by somebody."""
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+        acknowledged: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "channel", b"channel"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Welcome: _TypeAlias = Welcome  # noqa: Y015
+
+@_typing.final
+class QuestionClosed(_message.Message):
+    """A question of the channel is no longer open."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUESTION_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    ANSWERED_BY_FIELD_NUMBER: _builtins.int
+    question: _builtins.str
+    """`agents/{agent}/questions/{question}`."""
+    state: _questions_pb2.QuestionState.ValueType
+    """How it ended."""
+    answered_by: _builtins.str
+    """Who answered; empty if nobody did."""
+    def __init__(
+        self,
+        *,
+        question: _builtins.str = ...,
+        state: _questions_pb2.QuestionState.ValueType = ...,
+        answered_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_by", b"answered_by", "question", b"question", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuestionClosed: _TypeAlias = QuestionClosed  # noqa: Y015
+
+@_typing.final
+class Invoke(_message.Message):
+    """A call of a function. It is kept until it has a result, whatever is acknowledged: after a break it is sent
+    again, with `sequence` 0 and the same key, to this client or another one of the channel.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALL_FIELD_NUMBER: _builtins.int
+    FUNCTION_FIELD_NUMBER: _builtins.int
+    ARGUMENTS_JSON_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    DEADLINE_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    call: _builtins.str
+    """Its id, for the result."""
+    function: _builtins.str
+    """The function's name."""
+    arguments_json: _builtins.str
+    """The arguments, a JSON object that fits the function's `parameters_json`."""
+    key: _builtins.str
+    """The same whenever this call is sent again: what has been done under this key is not to be done twice."""
+    agent: _builtins.str
+    """`agents/{agent}` that calls."""
+    run: _builtins.str
+    """`agents/{agent}/runs/{run}` that calls."""
+    @_builtins.property
+    def deadline(self) -> _timestamp_pb2.Timestamp:
+        """When the program stops waiting."""
+
+    def __init__(
+        self,
+        *,
+        call: _builtins.str = ...,
+        function: _builtins.str = ...,
+        arguments_json: _builtins.str = ...,
+        key: _builtins.str = ...,
+        deadline: _timestamp_pb2.Timestamp | None = ...,
+        agent: _builtins.str = ...,
+        run: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "arguments_json", b"arguments_json", "call", b"call", "deadline", b"deadline", "function", b"function", "key", b"key", "run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Invoke: _TypeAlias = Invoke  # noqa: Y015
+
+@_typing.final
+class Withdrawn(_message.Message):
+    """The result of a call is no longer wanted: its time is over, or its run has ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALL_FIELD_NUMBER: _builtins.int
+    call: _builtins.str
+    """Id of the call."""
+    def __init__(
+        self,
+        *,
+        call: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Withdrawn: _TypeAlias = Withdrawn  # noqa: Y015
+
+@_typing.final
+class Said(_message.Message):
+    """A message is on disk."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """That of the Say."""
+    message: _builtins.str
+    """`agents/{agent}/messages/{message}`."""
+    run: _builtins.str
+    """`agents/{agent}/runs/{run}`: what the agent does about it, or the run whose question it answers."""
+    after_sequence: _builtins.int
+    """As in SendResponse."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        message: _builtins.str = ...,
+        run: _builtins.str = ...,
+        after_sequence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "message", b"message", "request_id", b"request_id", "run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Said: _TypeAlias = Said  # noqa: Y015
+
+@_typing.final
+class Failure(_message.Message):
+    """A request was not done; the connection stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ABOUT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    REMEDY_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    about: _builtins.str
+    """What it is about: a `request_id`, the id of a call, or the name of a question."""
+    reason: _builtins.str
+    """What is wrong."""
+    field: _builtins.str
+    """Which field of the request; may be empty."""
+    remedy: _builtins.str
+    """What to do about it; may be empty."""
+    code: _builtins.str
+    """The code that a unary method would fail with, such as `INVALID_ARGUMENT`."""
+    def __init__(
+        self,
+        *,
+        about: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        field: _builtins.str = ...,
+        remedy: _builtins.str = ...,
+        code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "code", b"code", "field", b"field", "reason", b"reason", "remedy", b"remedy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Failure: _TypeAlias = Failure  # noqa: Y015
+
+@_typing.final
+class ListChannelsRequest(_message.Message):
+    """Request of ListChannels."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """How many at most, 0 to 1,000; 0 means 100."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListChannelsRequest: _TypeAlias = ListChannelsRequest  # noqa: Y015
+
+@_typing.final
+class ListChannelsResponse(_message.Message):
+    """Response of ListChannels."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedCompositeFieldContainer[Global___Channel]:
+        """By name."""
+
+    def __init__(
+        self,
+        *,
+        channels: _abc.Iterable[Global___Channel] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListChannelsResponse: _TypeAlias = ListChannelsResponse  # noqa: Y015
+
+@_typing.final
+class Channel(_message.Message):
+    """A channel that has connected at least once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    FUNCTIONS_FIELD_NUMBER: _builtins.int
+    CONNECTIONS_FIELD_NUMBER: _builtins.int
+    SEEN_TIME_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`channels/{channel}`."""
+    connections: _builtins.int
+    """How many clients are connected as it now."""
+    pending: _builtins.int
+    """How many messages, questions and calls nobody has acknowledged."""
+    @_builtins.property
+    def functions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Function]:
+        """What it offers, or offered when it was last there."""
+
+    @_builtins.property
+    def seen_time(self) -> _timestamp_pb2.Timestamp:
+        """When one was last there; now, if one is."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        functions: _abc.Iterable[Global___Function] | None = ...,
+        connections: _builtins.int = ...,
+        seen_time: _timestamp_pb2.Timestamp | None = ...,
+        pending: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["seen_time", b"seen_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connections", b"connections", "functions", b"functions", "name", b"name", "pending", b"pending", "seen_time", b"seen_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Channel: _TypeAlias = Channel  # noqa: Y015

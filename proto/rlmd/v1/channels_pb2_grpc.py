@@ -46,6 +46,16 @@ class ChannelsStub(object):
                 request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_channels__pb2.SendRequest.SerializeToString,
                 response_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.RunUpdate.FromString,
                 _registered_method=True)
+        self.Connect = channel.stream_stream(
+                '/rlmd.v1.Channels/Connect',
+                request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_channels__pb2.ConnectRequest.SerializeToString,
+                response_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_channels__pb2.ConnectResponse.FromString,
+                _registered_method=True)
+        self.ListChannels = channel.unary_unary(
+                '/rlmd.v1.Channels/ListChannels',
+                request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_channels__pb2.ListChannelsRequest.SerializeToString,
+                response_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_channels__pb2.ListChannelsResponse.FromString,
+                _registered_method=True)
         self.ListMessages = channel.unary_unary(
                 '/rlmd.v1.Channels/ListMessages',
                 request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_channels__pb2.ListMessagesRequest.SerializeToString,
@@ -78,6 +88,24 @@ class ChannelsServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Connect(self, request_iterator, context):
+        """A client's standing connection as a channel: it offers functions, says things, and is sent messages,
+        questions and calls. The first request is `hello`; it is answered with `welcome`. What is sent and kept has
+        a sequence number and waits until it is acknowledged, also while nobody is connected. Several clients may
+        serve one channel: each is sent all messages and questions, and a call goes to one of them. A request that
+        cannot be done is answered with `failure`; one that breaks the rules of the stream ends it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListChannels(self, request, context):
+        """The channels of the caller: who has connected, what they offer, and whether they are there now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListMessages(self, request, context):
         """The log: every message of an agent, on all channels, newest first.
         """
@@ -104,6 +132,16 @@ def add_ChannelsServicer_to_server(servicer, server):
                     servicer.Chat,
                     request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_channels__pb2.SendRequest.FromString,
                     response_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.RunUpdate.SerializeToString,
+            ),
+            'Connect': grpc.stream_stream_rpc_method_handler(
+                    servicer.Connect,
+                    request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_channels__pb2.ConnectRequest.FromString,
+                    response_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_channels__pb2.ConnectResponse.SerializeToString,
+            ),
+            'ListChannels': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChannels,
+                    request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_channels__pb2.ListChannelsRequest.FromString,
+                    response_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_channels__pb2.ListChannelsResponse.SerializeToString,
             ),
             'ListMessages': grpc.unary_unary_rpc_method_handler(
                     servicer.ListMessages,
@@ -171,6 +209,60 @@ class Channels(object):
             '/rlmd.v1.Channels/Chat',
             rlmd_dot_proto_dot_rlmd_dot_v1_dot_channels__pb2.SendRequest.SerializeToString,
             rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.RunUpdate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Connect(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/rlmd.v1.Channels/Connect',
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_channels__pb2.ConnectRequest.SerializeToString,
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_channels__pb2.ConnectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListChannels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rlmd.v1.Channels/ListChannels',
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_channels__pb2.ListChannelsRequest.SerializeToString,
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_channels__pb2.ListChannelsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,15 @@ class ChannelsStub:
     client that is cut off goes on with WatchRun after the last `sequence` it saw; the run does not notice.
     A message that answers an open question of its channel streams how the run that asked goes on.
     """
+    Connect: _grpc.StreamStreamMultiCallable[_channels_pb2.ConnectRequest, _channels_pb2.ConnectResponse]
+    """A client's standing connection as a channel: it offers functions, says things, and is sent messages,
+    questions and calls. The first request is `hello`; it is answered with `welcome`. What is sent and kept has
+    a sequence number and waits until it is acknowledged, also while nobody is connected. Several clients may
+    serve one channel: each is sent all messages and questions, and a call goes to one of them. A request that
+    cannot be done is answered with `failure`; one that breaks the rules of the stream ends it.
+    """
+    ListChannels: _grpc.UnaryUnaryMultiCallable[_channels_pb2.ListChannelsRequest, _channels_pb2.ListChannelsResponse]
+    """The channels of the caller: who has connected, what they offer, and whether they are there now."""
     ListMessages: _grpc.UnaryUnaryMultiCallable[_channels_pb2.ListMessagesRequest, _channels_pb2.ListMessagesResponse]
     """The log: every message of an agent, on all channels, newest first."""
     SearchMessages: _grpc.UnaryUnaryMultiCallable[_channels_pb2.SearchMessagesRequest, _channels_pb2.SearchMessagesResponse]
@@ -58,6 +67,15 @@ class ChannelsAsyncStub(ChannelsStub):
     client that is cut off goes on with WatchRun after the last `sequence` it saw; the run does not notice.
     A message that answers an open question of its channel streams how the run that asked goes on.
     """
+    Connect: _aio.StreamStreamMultiCallable[_channels_pb2.ConnectRequest, _channels_pb2.ConnectResponse]  # type: ignore[assignment]
+    """A client's standing connection as a channel: it offers functions, says things, and is sent messages,
+    questions and calls. The first request is `hello`; it is answered with `welcome`. What is sent and kept has
+    a sequence number and waits until it is acknowledged, also while nobody is connected. Several clients may
+    serve one channel: each is sent all messages and questions, and a call goes to one of them. A request that
+    cannot be done is answered with `failure`; one that breaks the rules of the stream ends it.
+    """
+    ListChannels: _aio.UnaryUnaryMultiCallable[_channels_pb2.ListChannelsRequest, _channels_pb2.ListChannelsResponse]  # type: ignore[assignment]
+    """The channels of the caller: who has connected, what they offer, and whether they are there now."""
     ListMessages: _aio.UnaryUnaryMultiCallable[_channels_pb2.ListMessagesRequest, _channels_pb2.ListMessagesResponse]  # type: ignore[assignment]
     """The log: every message of an agent, on all channels, newest first."""
     SearchMessages: _aio.UnaryUnaryMultiCallable[_channels_pb2.SearchMessagesRequest, _channels_pb2.SearchMessagesResponse]  # type: ignore[assignment]
@@ -84,6 +102,27 @@ class ChannelsServicer(metaclass=_abc_1.ABCMeta):
         client that is cut off goes on with WatchRun after the last `sequence` it saw; the run does not notice.
         A message that answers an open question of its channel streams how the run that asked goes on.
         """
+
+    @_abc_1.abstractmethod
+    def Connect(
+        self,
+        request_iterator: _MaybeAsyncIterator[_channels_pb2.ConnectRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_channels_pb2.ConnectResponse], _abc.AsyncIterator[_channels_pb2.ConnectResponse]]:
+        """A client's standing connection as a channel: it offers functions, says things, and is sent messages,
+        questions and calls. The first request is `hello`; it is answered with `welcome`. What is sent and kept has
+        a sequence number and waits until it is acknowledged, also while nobody is connected. Several clients may
+        serve one channel: each is sent all messages and questions, and a call goes to one of them. A request that
+        cannot be done is answered with `failure`; one that breaks the rules of the stream ends it.
+        """
+
+    @_abc_1.abstractmethod
+    def ListChannels(
+        self,
+        request: _channels_pb2.ListChannelsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_channels_pb2.ListChannelsResponse, _abc.Awaitable[_channels_pb2.ListChannelsResponse]]:
+        """The channels of the caller: who has connected, what they offer, and whether they are there now."""
 
     @_abc_1.abstractmethod
     def ListMessages(

@@ -319,8 +319,8 @@ class RunUpdate(_message.Message):
     ASKED_FIELD_NUMBER: _builtins.int
     WAITING_FIELD_NUMBER: _builtins.int
     WOKEN_FIELD_NUMBER: _builtins.int
-    ARRIVED_FIELD_NUMBER: _builtins.int
     HALTED_FIELD_NUMBER: _builtins.int
+    ARRIVED_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Place in the run's journal, from 1, without gaps; 0 for what is not kept (`text_delta`)."""
     run: _builtins.str
@@ -378,12 +378,12 @@ class RunUpdate(_message.Message):
         """The run goes on."""
 
     @_builtins.property
-    def arrived(self) -> Global___Call:
-        """What an earlier call came to is there and on disk, but its program has not got it yet."""
-
-    @_builtins.property
     def halted(self) -> Global___Halted:
         """All runs of the user are stopped; this one goes on after ResumeAll. Not kept."""
+
+    @_builtins.property
+    def arrived(self) -> Global___Call:
+        """What an earlier call came to is there and on disk, but its program has not got it yet."""
 
     def __init__(
         self,
@@ -403,14 +403,14 @@ class RunUpdate(_message.Message):
         asked: Global___Asked | None = ...,
         waiting: Global___Waiting | None = ...,
         woken: Global___Woken | None = ...,
-        arrived: Global___Call | None = ...,
         halted: Global___Halted | None = ...,
+        arrived: Global___Call | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["arrived", b"arrived", "asked", b"asked", "call", b"call", "ended", b"ended", "halted", b"halted", "observation", b"observation", "reply", b"reply", "restarted", b"restarted", "settled", b"settled", "started", b"started", "step", b"step", "text_delta", b"text_delta", "time", b"time", "update", b"update", "waiting", b"waiting", "woken", b"woken"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = _typing.Literal["arrived", b"arrived", "asked", b"asked", "call", b"call", "ended", b"ended", "halted", b"halted", "observation", b"observation", "reply", b"reply", "restarted", b"restarted", "run", b"run", "sequence", b"sequence", "settled", b"settled", "started", b"started", "step", b"step", "text_delta", b"text_delta", "time", b"time", "update", b"update", "waiting", b"waiting", "woken", b"woken"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["started", "text_delta", "step", "call", "settled", "reply", "observation", "ended", "restarted", "asked", "waiting", "woken", "arrived", "halted"]  # noqa: Y015
+    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["started", "text_delta", "step", "call", "settled", "reply", "observation", "ended", "restarted", "asked", "waiting", "woken", "halted", "arrived"]  # noqa: Y015
     _WhichOneofArgType_update: _TypeAlias = _typing.Literal["update", b"update"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_update) -> _WhichOneofReturnType_update | None: ...
 
@@ -922,3 +922,159 @@ class ForkRunRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__answer) -> _WhichOneofReturnType__answer | None: ...
 
 Global___ForkRunRequest: _TypeAlias = ForkRunRequest  # noqa: Y015
+
+@_typing.final
+class Change(_message.Message):
+    """What a run has done to one variable."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VARIABLE_FIELD_NUMBER: _builtins.int
+    BEFORE_VERSION_FIELD_NUMBER: _builtins.int
+    AFTER_VERSION_FIELD_NUMBER: _builtins.int
+    CREATED_FIELD_NUMBER: _builtins.int
+    MOVED_ON_FIELD_NUMBER: _builtins.int
+    UNDONE_FIELD_NUMBER: _builtins.int
+    variable: _builtins.str
+    """`spaces/{space}/variables/{variable}`."""
+    before_version: _builtins.int
+    """The version that the run found; 0 if there was none."""
+    after_version: _builtins.int
+    """The last version that the run wrote."""
+    created: _builtins.bool
+    """There was no value before: the run made the variable, or made it again."""
+    moved_on: _builtins.bool
+    """Somebody else has written the variable since."""
+    undone: _builtins.bool
+    """The variable has again the value from before."""
+    def __init__(
+        self,
+        *,
+        variable: _builtins.str = ...,
+        before_version: _builtins.int = ...,
+        after_version: _builtins.int = ...,
+        created: _builtins.bool = ...,
+        moved_on: _builtins.bool = ...,
+        undone: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_version", b"after_version", "before_version", b"before_version", "created", b"created", "moved_on", b"moved_on", "undone", b"undone", "variable", b"variable"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Change: _TypeAlias = Change  # noqa: Y015
+
+@_typing.final
+class ListChangesRequest(_message.Message):
+    """Request of ListChanges."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`agents/{agent}/runs/{run}`. Required."""
+    page_size: _builtins.int
+    """How many at most, 0 to 1,000; 0 means 100."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListChangesRequest: _TypeAlias = ListChangesRequest  # noqa: Y015
+
+@_typing.final
+class ListChangesResponse(_message.Message):
+    """Response of ListChanges."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty if this is the last page."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Change]:
+        """In the order in which the variables were first made."""
+
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[Global___Change] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListChangesResponse: _TypeAlias = ListChangesResponse  # noqa: Y015
+
+@_typing.final
+class UndoRunRequest(_message.Message):
+    """Request of UndoRun."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    KEEP_LATER_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`agents/{agent}/runs/{run}`. Required."""
+    keep_later: _builtins.bool
+    """Leave alone what somebody else has written since, instead of refusing."""
+    request_id: _builtins.str
+    """As in SetVariableRequest."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        keep_later: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keep_later", b"keep_later", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndoRunRequest: _TypeAlias = UndoRunRequest  # noqa: Y015
+
+@_typing.final
+class UndoRunResponse(_message.Message):
+    """Response of UndoRun."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNDONE_COUNT_FIELD_NUMBER: _builtins.int
+    KEPT_COUNT_FIELD_NUMBER: _builtins.int
+    undone_count: _builtins.int
+    """Variables that have their value from before."""
+    kept_count: _builtins.int
+    """Variables that were left alone."""
+    def __init__(
+        self,
+        *,
+        undone_count: _builtins.int = ...,
+        kept_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kept_count", b"kept_count", "undone_count", b"undone_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndoRunResponse: _TypeAlias = UndoRunResponse  # noqa: Y015

@@ -65,6 +65,16 @@ class RunsStub(object):
                 request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.ForkRunRequest.SerializeToString,
                 response_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.Run.FromString,
                 _registered_method=True)
+        self.ListChanges = channel.unary_unary(
+                '/rlmd.v1.Runs/ListChanges',
+                request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.ListChangesRequest.SerializeToString,
+                response_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.ListChangesResponse.FromString,
+                _registered_method=True)
+        self.UndoRun = channel.unary_unary(
+                '/rlmd.v1.Runs/UndoRun',
+                request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.UndoRunRequest.SerializeToString,
+                response_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.UndoRunResponse.FromString,
+                _registered_method=True)
 
 
 class RunsServicer(object):
@@ -116,6 +126,21 @@ class RunsServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListChanges(self, request, context):
+        """What a run and those below it have changed in memory, a variable each.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndoRun(self, request, context):
+        """Gives every variable that the run and those below it changed the value from before, as new versions, in one
+        transaction. ABORTED if somebody else has written some of them since, unless `keep_later`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RunsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -148,6 +173,16 @@ def add_RunsServicer_to_server(servicer, server):
                     servicer.ForkRun,
                     request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.ForkRunRequest.FromString,
                     response_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.Run.SerializeToString,
+            ),
+            'ListChanges': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChanges,
+                    request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.ListChangesRequest.FromString,
+                    response_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.ListChangesResponse.SerializeToString,
+            ),
+            'UndoRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndoRun,
+                    request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.UndoRunRequest.FromString,
+                    response_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.UndoRunResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -313,6 +348,60 @@ class Runs(object):
             '/rlmd.v1.Runs/ForkRun',
             rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.ForkRunRequest.SerializeToString,
             rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.Run.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListChanges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rlmd.v1.Runs/ListChanges',
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.ListChangesRequest.SerializeToString,
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.ListChangesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndoRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rlmd.v1.Runs/UndoRun',
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.UndoRunRequest.SerializeToString,
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.UndoRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,12 @@ class RunsStub:
     """Begins a run that shares the past of another up to a call, and differs from there. What the past had done
     stays done, once; from the fork on the new run is live.
     """
+    ListChanges: _grpc.UnaryUnaryMultiCallable[_runs_pb2.ListChangesRequest, _runs_pb2.ListChangesResponse]
+    """What a run and those below it have changed in memory, a variable each."""
+    UndoRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.UndoRunRequest, _runs_pb2.UndoRunResponse]
+    """Gives every variable that the run and those below it changed the value from before, as new versions, in one
+    transaction. ABORTED if somebody else has written some of them since, unless `keep_later`.
+    """
 
 @_typing.type_check_only
 class RunsAsyncStub(RunsStub):
@@ -74,6 +80,12 @@ class RunsAsyncStub(RunsStub):
     ForkRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.ForkRunRequest, _runs_pb2.Run]  # type: ignore[assignment]
     """Begins a run that shares the past of another up to a call, and differs from there. What the past had done
     stays done, once; from the fork on the new run is live.
+    """
+    ListChanges: _aio.UnaryUnaryMultiCallable[_runs_pb2.ListChangesRequest, _runs_pb2.ListChangesResponse]  # type: ignore[assignment]
+    """What a run and those below it have changed in memory, a variable each."""
+    UndoRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.UndoRunRequest, _runs_pb2.UndoRunResponse]  # type: ignore[assignment]
+    """Gives every variable that the run and those below it changed the value from before, as new versions, in one
+    transaction. ABORTED if somebody else has written some of them since, unless `keep_later`.
     """
 
 class RunsServicer(metaclass=_abc_1.ABCMeta):
@@ -131,6 +143,24 @@ class RunsServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_runs_pb2.Run, _abc.Awaitable[_runs_pb2.Run]]:
         """Begins a run that shares the past of another up to a call, and differs from there. What the past had done
         stays done, once; from the fork on the new run is live.
+        """
+
+    @_abc_1.abstractmethod
+    def ListChanges(
+        self,
+        request: _runs_pb2.ListChangesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_runs_pb2.ListChangesResponse, _abc.Awaitable[_runs_pb2.ListChangesResponse]]:
+        """What a run and those below it have changed in memory, a variable each."""
+
+    @_abc_1.abstractmethod
+    def UndoRun(
+        self,
+        request: _runs_pb2.UndoRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_runs_pb2.UndoRunResponse, _abc.Awaitable[_runs_pb2.UndoRunResponse]]:
+        """Gives every variable that the run and those below it changed the value from before, as new versions, in one
+        transaction. ABORTED if somebody else has written some of them since, unless `keep_later`.
         """
 
 def add_RunsServicer_to_server(servicer: RunsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

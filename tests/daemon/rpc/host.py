@@ -120,7 +120,7 @@ class Client:
     def _open(self, method: Method, request: Message, metadata: Metadata, seconds: float = 20) -> Any:
         make: Any = self.channel.unary_stream if method.streams else self.channel.unary_unary
         if method.receives:
-            make = self.channel.stream_unary
+            make = self.channel.stream_stream if method.streams else self.channel.stream_unary
         call = make(method.path, method.request.SerializeToString, method.response.FromString)
         return call(iter([request]) if method.receives else request, metadata=metadata, timeout=seconds)
 

@@ -43,6 +43,8 @@ REQUESTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"name": "agents/main/runs/1", "at_call": 1, "answer": "[]"},
         {"name": "agents/main/runs/1", "at_call": 1, "answer": "[1]"},
     ),
+    "TidyAgent": ({"name": "agents/main"}, {"name": "agents/spare"}),
+    "UndoRun": ({"name": "agents/main/runs/1"}, {"name": "agents/main/runs/1", "keep_later": True}),
 }
 
 USAGE = {"input_tokens": 0, "output_tokens": 0, "cached_tokens": 0, "estimated": False}
@@ -75,7 +77,7 @@ async def test_second_time_gives_the_first_answer(served: Daemon, rpc: str) -> N
         await call("SetVariable", name=name, value=A)
     await call("DeleteVariable", name=GONE)
     request, other = REQUESTS[rpc]
-    if rpc == "ForkRun":
+    if rpc in ("ForkRun", "UndoRun"):
         await served.write(await served.run(), *PAST)
     first = await call(rpc, **request, request_id="id")
     before = await shown(served)
@@ -83,11 +85,11 @@ async def test_second_time_gives_the_first_answer(served: Daemon, rpc: str) -> N
     if rpc == "Chat":
         first, again = ([update for update in each if update.sequence] for each in (first, again))
         assert first[-1].HasField("ended")
-    if rpc in ("Send", "ForkRun"):  # Its run may have said something meanwhile.
-        assert len((await call("ListRuns", parent="agents/-")).runs) == (1 if rpc == "Send" else 2)
+    if rpc in ("Send", "ForkRun", "TidyAgent"):  # Its run may have said something meanwhile.
+        assert len((await call("ListRuns", parent="agents/-")).runs) == (2 if rpc == "ForkRun" else 1)
     else:
         assert await shown(served) == before
-    assert again == first if rpc != "ForkRun" else again.name == first.name
+    assert again.name == first.name if rpc in ("ForkRun", "TidyAgent") else again == first
     refused = await served.alice.refused(rpc, **other, request_id="id")
     assert (refused.code, refused.field) == ("INVALID_ARGUMENT", "request_id")
 

@@ -1,0 +1,223 @@
+"""What a program does with others: it asks people, calls what channels offer, and tells them things.
+
+What waits has a row of its own, which commits with that of its call; a run that is taken up again finds it by
+the call, and waits on for the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from rlmd.daemon.repl.api import Call
+from rlmd.errors import PreconditionFailed, RlmdError
+from rlmd.memory.news import TIDY
+from rlmd.memory.records import (
+    Agent,
+    CallState,
+    ChannelCall,
+    Entry,
+    EntryKind,
+    Form,
+    Origin,
+    Question,
+    QuestionState,
+    Run,
+)
+from rlmd.memory.store import Store, Transaction
+
+from . import asking, calling
+from .equipment import Equipment, Tree
+from .scribe import Row, Scribe
+
+DEFAULT_CHANNEL = "chat"
+ALONE = "nobody is asked, called or told anything while memory is tidied"
+
+
+class Desk(Protocol):
+    """Where the calls of the run are answered; `host.RunHost` is one."""
+
+    step: int
+
+    def arguments(self, call: Call) -> dict[str, Any]:
+        """What the journal keeps of a call."""
+        ...
+
+    def resting(
+        self, call: Call, until: datetime | None, *, run: int | None = None, mark: int = 0
+    ) -> AbstractContextManager[None]:
+        """The call waits for something that outlives the process; it ends at `until` in any case.
+
+        Args:
+            run: By whose wakes it may end before.
+            mark: How many of those there had been before it was looked whether to wait.
+        """
+        ...
+
+
+class Others:
+    """The calls of one run that reach somebody."""
+
+    def __init__(
+        self,
+        equipment: Equipment,
+        store: Store,
+        agent: Agent,
+        run: Run,
+        tree: Tree,
+        scribe: Scribe,
+        desk: Desk,
+    ) -> None:
+        self._equipment = equipment
+        self._store = store
+        self._agent = agent
+        self._run = run
+        self._tree = tree
+        self._scribe = scribe
+        self._desk = desk
+
+    # -- asking -----------------------------------------------------------------------------------
+
+    async def ask(
+        self,
+        call: Call,
+        entry: Entry | None,
+        question: str,
+        choices: Sequence[str] | None = None,
+        *,
+        type: Any = None,
+        timeout: Any = None,
+        default: Any = None,
+        channel: str | None = None,
+    ) -> Any:
+        """Ask once, and wait for the answer."""
+        mark = self._tree.wakes(self._run.id)
+        asked = self._store.read(lambda tx: tx.questions.of_call(self._run, call.number))
+        if asked is None:
+            row = None if entry is not None else self._row(call)
+            try:
+                self._check_company("ask")
+                seconds, form = asking.duration(timeout), asking.form(choices, type)
+                asked = await self._put(call, row, question, form, seconds, channel)
+            except RlmdError:
+                self._made(call, row)
+                raise
+        while asked.state is QuestionState.OPEN:
+            await self._rest(call, asked.expire_time, mark)
+            mark = self._tree.wakes(self._run.id)
+            asked = await asking.look(self._store, asked, self._equipment.clock.now())
+        return asking.outcome(asked, default)
+
+    async def _put(
+        self,
+        call: Call,
+        row: Row | None,
+        question: str,
+        form: Form,
+        seconds: float | None,
+        channel: str | None,
+    ) -> Question:
+        """Put a question; `row` is that of its call, if it has none yet. Raises InvalidInput."""
+        until = None if seconds is None else self._equipment.clock.now() + timedelta(seconds=seconds)
+        # A child has no channel: it asks where its root was spoken to.
+        where = channel or self._store.read(lambda tx: tx.runs.get(self._run.root)).event.channel
+
+        def work(tx: Transaction) -> tuple[Question, Row | None]:
+            asked = asking.ask(
+                tx,
+                self._agent,
+                self._run,
+                call.number,
+                channel=where or DEFAULT_CHANNEL,
+                text=question,
+                form=form,
+                until=until,
+            )
+            return asked, None if row is None else asking.told(row, asked)
+
+        asked = await self._scribe.commit(work)
+        assert asked is not None, "asking gives a question"
+        return asked
+
+    # -- calling ----------------------------------------------------------------------------------
+
+    async def call(
+        self,
+        call: Call,
+        entry: Entry | None,
+        channel: str,
+        function: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+    ) -> Any:
+        """Call what a channel offers once, and wait for the result."""
+        given = calling.Given(channel=channel, function=function, args=args, kwargs=kwargs)
+        mark = self._tree.wakes(self._run.id)
+        called = self._store.read(lambda tx: tx.channel_calls.of_call(self._run, call.number))
+        if called is None:
+            called = await self._open(call, None if entry is not None else self._row(call), given)
+        while called.state is CallState.OPEN:
+            await self._rest(call, called.expire_time, mark)
+            mark = self._tree.wakes(self._run.id)
+            called = await calling.look(self._store, called, self._equipment.clock.now())
+        return calling.outcome(called)
+
+    async def _open(self, call: Call, row: Row | None, given: calling.Given) -> ChannelCall:
+        """Send a call; `row` is that of its own call, if it has none yet. Raises as `calling.prepare`."""
+        try:
+            self._check_company("channels")
+            work = await calling.prepare(
+                self._store,
+                self._equipment.router,
+                self._agent,
+                self._run,
+                call.number,
+                given,
+                self._equipment.clock.now(),
+            )
+        except (RlmdError, TypeError):
+            self._made(call, row)
+            raise
+        called = await self._scribe.commit(lambda tx: (work(tx), row))
+        assert called is not None, "calling gives a call"
+        return called
+
+    # -- telling ----------------------------------------------------------------------------------
+
+    async def tell(self, call: Call, channel: str, value: Any, origin: Origin) -> None:
+        """Say something on a channel. Raises InvalidInput: there is nothing to say."""
+        self._check_company("channels")
+
+        def work(tx: Transaction) -> tuple[None, Row]:
+            message = calling.tell(tx, self._agent, self._run, channel, value, origin)
+            return None, self._row(call, {"result": {"message": message.id}})
+
+        await self._scribe.commit(work)
+
+    # -- all --------------------------------------------------------------------------------------
+
+    def _check_company(self, field: str) -> None:
+        if self._run.event.kind == TIDY:
+            raise PreconditionFailed(ALONE, field=field, remedy="Leave it as it is.")
+
+    async def _rest(self, call: Call, until: datetime | None, mark: int) -> None:
+        """Wait until something happens, unless something has since the run was woken so often."""
+        with self._desk.resting(call, until, run=self._run.id, mark=mark):
+            await self._tree.woken(self._run.id, mark, self._equipment.seconds_until(until))
+
+    def _row(self, call: Call, data: Mapping[str, Any] = {}) -> Row:
+        return Row(
+            kind=EntryKind.CALL,
+            data={**self._desk.arguments(call), **data},
+            step=self._desk.step,
+            call=call.number,
+            name=call.name,
+            time=self._equipment.clock.now(),
+        )
+
+    def _made(self, call: Call, row: Row | None) -> None:
+        """A call that came to nothing was made all the same: its row stands before that of its error."""
+        if row is not None:
+            self._scribe.note(row.kind, row.data, step=row.step, call=call.number, name=call.name)
