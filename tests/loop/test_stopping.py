@@ -24,9 +24,10 @@ LANE = 3
 
 
 def workers(daemon: DaemonProcess) -> list[psutil.Process]:
-    """Processes of the sandbox that compute."""
+    """Processes of the sandbox that compute, or have."""
     children = psutil.Process(daemon.pid).children(recursive=True)
-    return [each for each in children if each.cpu_times().user > 0.3]
+    alive = [each for each in children if each.status() != psutil.STATUS_ZOMBIE]
+    return [each for each in alive if each.cpu_times().user > 0.3]
 
 
 def wait_for(client: rlmd.Client, agent: str, states: list[RunState]) -> None:
