@@ -8,7 +8,7 @@ crashes and waiting must leave the same world behind.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -23,13 +23,17 @@ _CHILD = "child of seed "
 _SPENT = Usage(input_tokens=100, output_tokens=10)
 
 
-def steps(seed: int, *, depth: int = 1) -> list[str]:
+LONG, SHORT = (7_200, 3 * 86_400), (2.2, 2.4)
+"""Seconds for which a program waits that is parked: where the clock can be put on, and where not."""
+
+
+def steps(seed: int, *, depth: int = 1, waits: Sequence[float] = LONG) -> list[str]:
     """The code of each step of a run; at `depth` 0 it makes no children."""
     # Children are at work at the same time: each has names of its own.
-    return _Writer(random.Random(seed), depth, "" if depth else f"c{seed}/").steps()
+    return _Writer(random.Random(seed), depth, "" if depth else f"c{seed}/", waits).steps()
 
 
-def answers(seed: int) -> Callable[[dict[str, Any]], Item]:
+def answers(seed: int, *, waits: Sequence[float] = LONG) -> Callable[[dict[str, Any]], Item]:
     """The model of a run of this program, of its children, and of its sub-calls."""
 
     def answer(body: dict[str, Any]) -> Item:
@@ -40,9 +44,9 @@ def answers(seed: int) -> Callable[[dict[str, Any]], Item]:
         number = (len(messages) - 2) // 2
         if system.startswith("You are a child"):
             inner = int(card.rpartition(_CHILD)[2].split()[0])
-            code = steps(inner, depth=0)
+            code = steps(inner, depth=0, waits=waits)
         else:
-            code = steps(seed)
+            code = steps(seed, waits=waits)
         return Text(py(code[min(number, len(code) - 1)]), usage=_SPENT)
 
     return answer
@@ -62,10 +66,11 @@ def _sub_call(text: str) -> Item:
 
 
 class _Writer:
-    def __init__(self, rng: random.Random, depth: int, place: str) -> None:
+    def __init__(self, rng: random.Random, depth: int, place: str, waits: Sequence[float]) -> None:
         self._rng = rng
         self._depth = depth
         self._place = place
+        self._waits = waits
         self._lines: list[str] = []
         self._indent = ""
         self._count = 0
@@ -159,7 +164,7 @@ class _Writer:
                     f"memory.slice('{self._place}text', 3, 12)",
                     f"[(v.version, v.note) for v in memory.history('{self._place}log')]",
                     f"len(memory.grep('x', '{self._place}log'))",
-                    "memory.search('anything')",
+                    "type(memory.search('anything')).__name__",
                 ]
             )
         )
@@ -196,7 +201,7 @@ class _Writer:
 
     def _sleep(self) -> None:
         long = self._rng.random() < 0.3
-        seconds = self._rng.choice([7_200, 86_400 * 3]) if long else self._rng.choice([0, 0.001, 0.01])
+        seconds = self._rng.choice(self._waits) if long else self._rng.choice([0, 0.001, 0.01])
         self._put(self._rng.choice([f"await asyncio.sleep({seconds})", f"time.sleep({seconds})"]))
 
     def _llm(self) -> None:
@@ -217,7 +222,7 @@ class _Writer:
                 f"ask('really {number}', type='yesno', timeout='2d')",
                 f"ask('many {number}', type='number')",
                 f"ask('{NOBODY}{number}', timeout=0.02, default='nobody')",
-                f"ask('{NOBODY}{number}', timeout='3h', default={number})",
+                f"ask('{NOBODY}{number}', timeout={self._waits[0]}, default={number})",
             ]
         )
 

@@ -140,7 +140,7 @@ class Lives:
         for each in self._read(lambda tx: tx.runs.page(agent=name, children=True)):
             found = await engine.replay(self.house.store(self.user), each.id)
             assert not found.difference, f"run {each.id}, done again: {found.difference}"
-        return self._read(lambda tx: _left(tx, name))
+        return self._read(lambda tx: left(tx, name))
 
     def _read(self, work: Callable[[Transaction], T]) -> T:
         return self.house.store(self.user).read(work)
@@ -199,7 +199,7 @@ class Lives:
         return True
 
 
-def _left(tx: Transaction, name: str) -> Left:
+def left(tx: Transaction, name: str) -> Left:
     space = tx.space(name)
     runs = tx.runs.page(agent=name, children=True, most=1000)
     calls: Counter[tuple[Any, ...]] = Counter()
