@@ -12,13 +12,14 @@ import contextlib
 import json
 import logging
 from collections import defaultdict, deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from rlmd.daemon.feed import Feed
 from rlmd.daemon.router import Router
 from rlmd.errors import NotFound, RlmdError, Unavailable
+from rlmd.memory import crash
 from rlmd.memory.records import Agent, Channel, ChannelCall, EntryKind, Question, Run, RunState, User
 from rlmd.memory.stops import Stop
 from rlmd.memory.store import House, Store, Transaction, digest_of
@@ -152,7 +153,9 @@ class Engine:
         letter = Letter(agent=agent, channel=channel, sender=sender, text=text)
 
         async def take() -> Accepted:
-            accepted = await store.write(lambda tx: receive(tx, self._equipment, letter, request_id))
+            accepted = await _kept(
+                store, "message", lambda tx: receive(tx, self._equipment, letter, request_id)
+            )
             if accepted.fresh:
                 self._enqueue(store, accepted.run)
             if accepted.answered is not None:
@@ -195,7 +198,9 @@ class Engine:
         """
 
         async def take() -> Question:
-            answered = await store.write(lambda tx: tx.questions.answer(question_id, given, by=by, on=on))
+            answered = await _kept(
+                store, "answer", lambda tx: tx.questions.answer(question_id, given, by=by, on=on)
+            )
             await self._wake(store, answered)
             return answered
 
@@ -379,7 +384,7 @@ class Engine:
             tx.runs.requeue(run, attempts=run.attempts)
             return tx.runs.get(run_id)
 
-        run = await store.write(work)
+        run = await _kept(store, "woken", work)
         if run is not None:
             self.feed.push(run_id)
             self._enqueue(store, run)
@@ -503,6 +508,19 @@ async def _whole(work: Coroutine[Any, Any, T]) -> T:
     result, cancelled = await finish(work)
     if cancelled:
         raise asyncio.CancelledError
+    return result
+
+
+async def _kept(store: Store, what: str, work: Callable[[Transaction], T]) -> T:
+    """Write something, in sight of the crash suite."""
+
+    def reaching(tx: Transaction) -> T:
+        result = work(tx)
+        crash.reached(f"before {what}")
+        return result
+
+    result = await store.write(reaching)
+    crash.reached(f"after {what}")
     return result
 
 

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from rlmd.daemon.feed import Feed
 from rlmd.errors import RlmdError
+from rlmd.memory import crash
 from rlmd.memory.clock import Clock
 from rlmd.memory.journal import Journal
 from rlmd.memory.records import Agent, Entry, EntryKind, ModelCall, Run
@@ -133,15 +134,19 @@ class Scribe:
                     entries.append(earlier.write(journal))
                 else:
                     transaction.runs.charge(self._run, self._agent.id, earlier)
-            if work is None:
-                return None, entries
-            result, row = work(transaction)
-            if row is not None:
-                entries.append(row.write(journal))
+            result = None
+            if work is not None:
+                result, row = work(transaction)
+                if row is not None:
+                    entries.append(row.write(journal))
+            for entry in entries:
+                crash.reached(f"before {entry.kind.value}", entry.name)
             return result, entries
 
         # A cancel must not leave it unknown whether the rows are written: they would come twice.
         (result, entries), cancelled = await finish(self._store.write(write))
+        for entry in entries:
+            crash.reached(f"after {entry.kind.value}", entry.name)
         del self._waiting[: self._waiting.index(place)]
         if self._soon is not None and self._soon is not asyncio.current_task() and not self._unwritten:
             self._soon.cancel()
