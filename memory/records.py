@@ -278,6 +278,8 @@ class Function:
     """How long a call may take, waiting for the channel included."""
     waits: bool
     """Whether a call waits for the channel while nobody is connected; else it fails at once."""
+    trusted: bool = False
+    """Whether its results are the owner's own data, with no text from outside in them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,6 +289,8 @@ class Channel:
     id: int
     name: str
     functions: Sequence[Function]
+    external: bool
+    """Whether what it says, and what its functions give, comes from outside."""
     sent: int
     """The last sequence number in its outbox."""
     acknowledged: int
@@ -324,6 +328,8 @@ class ChannelCall:
     """The value as JSON text; None while there is none."""
     error: str
     """Why there is no value."""
+    trusted: bool
+    """Whether what it gives is the owner's own."""
     expire_time: datetime
 
 
@@ -353,6 +359,8 @@ class Run:
     """As in force for this run: nothing is None once it is made."""
     seed: int
     attempts: int
+    origin: Origin
+    """The lowest origin of what it was given; at its end, also of what it has read."""
     create_time: datetime
     start_time: datetime | None
     end_time: datetime | None

@@ -20,6 +20,7 @@ from .records import (
     EntryKind,
     Event,
     ModelCall,
+    Origin,
     QuestionState,
     Run,
     RunLimits,
@@ -71,7 +72,11 @@ _child = select(runs.c.id).where(
     runs.c.parent_id == bindparam("parent"), runs.c.parent_call == bindparam("call")
 )
 _end = _change.values(
-    state=bindparam("to"), reason=bindparam("why"), result=bindparam("value"), end_time=bindparam("time")
+    state=bindparam("to"),
+    reason=bindparam("why"),
+    result=bindparam("value"),
+    end_time=bindparam("time"),
+    origin=bindparam("lowest"),
 )
 _add_event = insert(events).returning(events.c.id)
 _add_run = insert(runs).returning(runs.c.id)
@@ -98,6 +103,7 @@ class Runs:
         channel: str = "",
         sender: str = "",
         message: int | None = None,
+        origin: Origin = Origin.OWNER,
         parent: Run | None = None,
         parent_call: int = 0,
     ) -> Run:
@@ -127,6 +133,7 @@ class Runs:
             "limits": json.dumps(asdict(limits)),
             "seed": seed,
             "attempts": 0,
+            "origin": int(origin),
             "create_time": now,
         }
         run_id = self._connection.execute(_add_run, run).scalar_one()
@@ -149,6 +156,7 @@ class Runs:
             limits=limits,
             seed=seed,
             attempts=0,
+            origin=origin,
             create_time=time,
             start_time=None,
             end_time=None,
@@ -158,7 +166,7 @@ class Runs:
         """Another run of the same event, with the same randomness, to be taken up where its journal ends."""
         now = to_micros(self._now)
         row = self._connection.execute(select(runs).where(runs.c.id == run.id)).one()._mapping
-        kept = {name: row[name] for name in ("agent_id", "event_id", "depth", "limits", "seed")}
+        kept = {name: row[name] for name in ("agent_id", "event_id", "depth", "limits", "seed", "origin")}
         values = {
             **kept,
             "state": RunState.QUEUED.value,
@@ -178,13 +186,23 @@ class Runs:
         began = run.start_time or from_micros(now)
         return replace(run, state=RunState.RUNNING, attempts=run.attempts + 1, start_time=began)
 
-    def end(self, run: Run, state: RunState, *, reason: str = "", result: Any = None) -> None:
+    def end(
+        self,
+        run: Run,
+        state: RunState,
+        *,
+        reason: str = "",
+        result: Any = None,
+        origin: Origin | None = None,
+    ) -> None:
+        """The run is over; `origin` is the lowest of what it has read, if that is known."""
         values = {
             "run": run.id,
             "to": state.value,
             "why": reason,
             "value": None if result is None else json.dumps(result),
             "time": to_micros(self._now),
+            "lowest": int(run.origin if origin is None else min(origin, run.origin)),
         }
         self._connection.execute(_end, values)
 
@@ -335,7 +353,8 @@ def answered(connection: Connection) -> list[tuple[int, int]]:
     for table, still in ((questions, QuestionState.OPEN), (channel_calls, CallState.OPEN)):
         told = select(journal.c.seq).where(
             journal.c.run_id == table.c.run_id,
-            journal.c.call == table.c.call,
+            # An approval is kept under the negative number of the call that needs it.
+            journal.c.call == func.abs(table.c.call),
             journal.c.kind == EntryKind.SETTLED.value,
         )
         statement = (
@@ -396,6 +415,7 @@ def _run(row: Any, counts: tuple[int, int], usage: Usage) -> Run:
         limits=RunLimits(**json.loads(row.limits)),
         seed=row.seed,
         attempts=row.attempts,
+        origin=Origin(row.origin),
         create_time=from_micros(row.create_time),
         start_time=None if row.start_time is None else from_micros(row.start_time),
         end_time=None if row.end_time is None else from_micros(row.end_time),

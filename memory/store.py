@@ -38,6 +38,7 @@ from .migrate import migrate
 from .names import check_text, short
 from .news import News, idle, news
 from .outbox import Outbox, forget
+from .permits import Permits
 from .prepared import Prepared
 from .questions import Questions
 from .records import User
@@ -224,6 +225,10 @@ class Transaction:
     @property
     def changes(self) -> Changes:
         return Changes(self._connection, self.now, self.user)
+
+    @property
+    def permits(self) -> Permits:
+        return Permits(self._connection, self.now, self.user)
 
     @property
     def uploads(self) -> Uploads:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -190,6 +191,8 @@ runs = Table(
     Column("limits", Text, nullable=False),
     Column("seed", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
+    # The lowest origin of what it was given and has read; 3, the owner, for those from before it was kept.
+    Column("origin", Integer, nullable=False, server_default="3"),
     Column("result", Text),
     Column("create_time", BigInteger, nullable=False),
     Column("start_time", BigInteger),
@@ -226,6 +229,18 @@ questions = Table(
     sqlite_autoincrement=True,
 )
 
+permits = Table(
+    "permits",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("agent_id", ForeignKey("agents.id", ondelete="CASCADE"), nullable=False),
+    # A consequence that needs no approval any more, such as `home.lights`.
+    Column("what", Text, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    UniqueConstraint("agent_id", "what"),
+    sqlite_autoincrement=True,
+)
+
 channels = Table(
     "channels",
     metadata,
@@ -235,6 +250,8 @@ channels = Table(
     Column("name", Text, nullable=False),
     # What it offers, as JSON (see channels.py).
     Column("functions", Text, nullable=False),
+    # Whether what it says comes from outside.
+    Column("external", Boolean, nullable=False, server_default=false()),
     # The last sequence number that was given in its outbox, and the last that a client has acknowledged.
     Column("sent", BigInteger, nullable=False),
     Column("acknowledged", BigInteger, nullable=False),
@@ -271,6 +288,8 @@ channel_calls = Table(
     Column("arguments", Text, nullable=False),
     # JSON Schema that the result must fit; empty if it may be anything.
     Column("result_schema", Text, nullable=False),
+    # Whether what it gives is the owner's own, and no text from outside.
+    Column("trusted", Boolean, nullable=False, server_default=false()),
     Column("state", Text, nullable=False),
     # JSON text of the value, or why there is none.
     Column("result", Text),

@@ -99,6 +99,9 @@ class Settings:
     prompt_tokens: int = _number(16_000, 6_000, 1_000_000)
     """Budget of a prompt, in tokens."""
 
+    approval_channel: str = _text("chat", "RLMD_APPROVAL_CHANNEL")
+    """Where you are asked whether a run that has read text from outside may do something of consequence."""
+
     tidy_idle_minutes: int = _number(60, 0, 10_080)
     """Minutes of silence after which an agent with news tidies its memory, once a day; 0: never by itself."""
 

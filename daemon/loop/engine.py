@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from rlmd.daemon.feed import Feed
 from rlmd.daemon.router import Router
 from rlmd.errors import NotFound, RlmdError
-from rlmd.memory.records import Agent, Channel, ChannelCall, EntryKind, Question, Run, RunState, User
+from rlmd.memory.records import Agent, Channel, ChannelCall, EntryKind, Origin, Question, Run, RunState, User
 from rlmd.memory.store import House, Store, Transaction, digest_of
 
 from . import calling
@@ -131,7 +131,15 @@ class Engine:
                     await each.store.write(lambda tx, id=run_id: _put_back(tx, id))  # type: ignore[misc]
 
     async def accept(
-        self, store: Store, agent: str, *, text: str, channel: str, sender: str, request_id: str = ""
+        self,
+        store: Store,
+        agent: str,
+        *,
+        text: str,
+        channel: str,
+        sender: str,
+        request_id: str = "",
+        origin: Origin = Origin.OWNER,
     ) -> Accepted:
         """Write a message down with the run that it wakes or goes on with; on disk when this returns.
 
@@ -141,7 +149,7 @@ class Engine:
             NotFound: no such agent.
             InvalidInput: no text, or a bad channel or sender.
         """
-        letter = Letter(agent=agent, channel=channel, sender=sender, text=text)
+        letter = Letter(agent=agent, channel=channel, sender=sender, text=text, origin=origin)
 
         async def take() -> Accepted:
             accepted = await store.write(lambda tx: receive(tx, self._equipment, letter, request_id))

@@ -17,7 +17,7 @@ from rlmd.daemon.repl.api import Call, Host, Raised, StepResult
 from rlmd.daemon.repl.channels import Listing
 from rlmd.daemon.repl.session import Session
 from rlmd.errors import Exhausted, ModelError
-from rlmd.memory.records import EntryKind, Run, RunState
+from rlmd.memory.records import EntryKind, Origin, Run, RunState
 
 from .host import RunHost
 from .observe import Observation, not_code, observe
@@ -89,6 +89,7 @@ class Program:
             RunFailed: a limit was met, or no model answers.
             Diverged: the program does not do again what its journal says.
         """
+        self._host.lower(prompt.origin)
         await self._rebuild(past, session)
         most = self._run.limits.steps or 1
         left = [step for step in past.steps if step.observation is None]
@@ -118,6 +119,8 @@ class Program:
 
     async def _rebuild(self, past: Past, session: Session) -> None:
         """Give the session the names, and the prompt the steps, that the run had when it was cut off."""
+        # Of steps whose names are lost the calls are not answered again, but what they read was read.
+        self._host.lower(past.origin)
         first = past.kept_from
         self._host.count = past.last_call(before=first)
         for step in past.steps:
@@ -213,6 +216,9 @@ class Program:
             "note": reply.note,
             "finish": reply.finish,
         }
+        if self._host.origin is not Origin.OWNER:
+            # What the model was shown may have come from elsewhere, too.
+            data["origin"] = int(self._host.origin)
         if there:
             # A replay finds who was there, not who is.
             data["channels"] = dict(there)

@@ -127,7 +127,13 @@ class Runner:
         def work(tx: Transaction) -> tuple[None, Row | None]:
             if tx.runs.state(self._run.id).ended:
                 return None, None
-            tx.runs.end(self._run, ending.state, reason=ending.reason, result=ending.result)
+            tx.runs.end(
+                self._run,
+                ending.state,
+                reason=ending.reason,
+                result=ending.result,
+                origin=self.host.origin,
+            )
             withdraw_all(tx, self._run)
             if self._run.parent is None and self._run.start_time is not None:
                 # Of a run that was cut off, a child may be left that its program did not come to again.
@@ -256,7 +262,14 @@ class Runner:
         if found is not None:
             return found
         return tx.runs.create(
-            self._agent, kind="rlm", text=task, limits=limits, parent=self._run, parent_call=call.number
+            self._agent,
+            kind="rlm",
+            text=task,
+            limits=limits,
+            # What it is passed may be of anything that this run has read.
+            origin=self.host.origin,
+            parent=self._run,
+            parent_call=call.number,
         )
 
     def _limits_below(self, max_steps: int | None) -> RunLimits:

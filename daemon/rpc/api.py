@@ -12,7 +12,7 @@ from rlmd.daemon.loop.fork import MISSING
 from rlmd.daemon.loop.mailbox import Accepted
 from rlmd.daemon.loop.rehearse import Rehearsal
 from rlmd.daemon.router import Router
-from rlmd.memory.records import Channel, Passage, Question, Run
+from rlmd.memory.records import Channel, Origin, Passage, Question, Run
 from rlmd.memory.search import IndexStatus, Shelf
 from rlmd.memory.store import House, Store
 
@@ -26,7 +26,15 @@ class Engine(Protocol):
         ...
 
     async def accept(
-        self, store: Store, agent: str, *, text: str, channel: str, sender: str, request_id: str = ""
+        self,
+        store: Store,
+        agent: str,
+        *,
+        text: str,
+        channel: str,
+        sender: str,
+        request_id: str = "",
+        origin: Origin = Origin.OWNER,
     ) -> Accepted:
         """Take a message: it wakes the agent for a run, or answers what a run has asked. Then on disk.
 
