@@ -22,6 +22,7 @@ from .records import (
     Match,
     Message,
     Origin,
+    Permit,
     Question,
     QuestionState,
     Replayed,
@@ -328,6 +329,10 @@ def replayed(message: runs_pb2.ReplayRunResponse) -> Replayed:
         calls=message.call_count,
         seconds=message.seconds,
     )
+
+
+def permit(message: agents_pb2.Permit) -> Permit:
+    return Permit(what=message.what, create_time=from_time(message.create_time))
 
 
 def change(message: runs_pb2.Change) -> Change:

@@ -208,6 +208,15 @@ class Change:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Permit:
+    """Something that an agent's runs may do without an approval."""
+
+    what: str
+    """`{channel}.{function}`, `{channel}.tell` or `{channel}.ask`."""
+    create_time: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Undone:
     """What taking back the changes of a run did."""
 

@@ -51,7 +51,7 @@ class Permits:
             InvalidInput: it is no name of a consequence.
         """
         check_text(what, "what", limit=MAX_WHAT)
-        if not what.strip() or what != what.strip() or not what.isprintable():
+        if not what.strip() or what != what.strip() or not what.isprintable() or "/" in what:
             raise InvalidInput(
                 f"{short(what)} names nothing", field="what", remedy="Name it like home.lights or home.tell."
             )

@@ -9,7 +9,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from rlmd.clients import decode
 from rlmd.clients.check import INT32, check_bool, check_choice, check_int, check_str, check_type
-from rlmd.clients.records import AgentInfo, Limits, RunInfo, RunState
+from rlmd.clients.records import AgentInfo, Limits, Permit, RunInfo, RunState
 from rlmd.clients.updates import Asked, Ended, Reply, Said, Update, Waiting, question_text
 from rlmd.errors import Cancelled, InvalidInput, ModelError
 from rlmd.proto.rlmd.v1 import agents_pb2, channels_pb2, runs_pb2
@@ -86,6 +86,26 @@ class Agent:
         request = agents_pb2.TidyAgentRequest(name=self._resource, request_id=request_id())
         run = decode.run(await self._connection.call(self._agents.TidyAgent, request))
         return Run(self._connection, self.name, run.id)
+
+    async def permits(self) -> list[Permit]:
+        """What its runs may do without asking you, even after they have read text from outside."""
+        request = agents_pb2.ListPermitsRequest(parent=self._resource)
+        found = await self._connection.call(self._agents.ListPermits, request)
+        return [decode.permit(message) for message in found.permits]
+
+    async def permit(self, what: str) -> Permit:
+        """Permit something for good, such as `home.lights`, as the answer `always` to an approval does."""
+        request = agents_pb2.CreatePermitRequest(parent=self._resource, what=check_str(what, "what"))
+        return decode.permit(await self._connection.call(self._agents.CreatePermit, request))
+
+    async def forbid(self, what: str) -> None:
+        """Permit something no more: the next run that wants it asks.
+
+        Raises:
+            NotFound: it is not permitted.
+        """
+        name = f"{self._resource}/permits/{check_str(what, 'what')}"
+        await self._connection.call(self._agents.DeletePermit, agents_pb2.DeletePermitRequest(name=name))
 
     async def chat(
         self, text: str, channel: str = "chat", on_update: Callable[[Update], None] | None = None

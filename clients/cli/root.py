@@ -35,6 +35,7 @@ Exit codes:
         "memory": "memory:memory",
         "why": "why:why",
         "undo": "changes:undo",
+        "permit": "permits:permit",
         "log": "log:log",
         "run": "runs:run",
         "watch": "watch:watch",

@@ -47,6 +47,9 @@ POLICY: dict[str, dict[str, Access]] = {
         "UpdateAgent": Access.USER,
         "DeleteAgent": Access.USER,
         "TidyAgent": Access.USER,
+        "ListPermits": Access.USER,
+        "CreatePermit": Access.USER,
+        "DeletePermit": Access.USER,
     },
     "rlmd.v1.Memory": {
         "GetVariable": Access.USER,

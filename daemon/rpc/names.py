@@ -62,6 +62,11 @@ def question_of(name: str, field: str = "name") -> tuple[str, int]:
     return agent, number(question, "question", "List the questions that exist.", field)
 
 
+def permit_of(name: str, field: str = "name") -> tuple[str, str]:
+    agent, what = parse(name, "agents/{agent}/permits/{what}", field)
+    return agent, what
+
+
 def call_of(text: str, field: str) -> int:
     """Number of a call of a channel's function. Raises NotFound if it is no number."""
     return number(text, "call", "Answer with the id of the Invoke.", field)
@@ -107,6 +112,10 @@ def message_name(agent: str, message: int | str) -> str:
 
 def question_name(agent: str, question: int) -> str:
     return f"agents/{agent}/questions/{question}"
+
+
+def permit_name(agent: str, what: str) -> str:
+    return f"agents/{agent}/permits/{what}"
 
 
 def channel_name(channel: str) -> str:

@@ -82,6 +82,8 @@ REFUSED: list[tuple[str, Call]] = [
     ("model", lambda c: a(c).update(model=0)),
     ("limits.depth", lambda c: a(c).update(limits=Limits(depth="1"))),  # type: ignore[arg-type]
     ("force", lambda c: a(c).delete(force="no")),
+    ("what", lambda c: a(c).permit(3)),
+    ("what", lambda c: a(c).forbid(None)),
     ("text", lambda c: a(c).chat(5)),
     ("channel", lambda c: a(c).chat("hi", channel=None)),
     ("text", lambda c: list(a(c).stream(None))),
