@@ -19,7 +19,7 @@ import grpc
 from rlmd.proto.rlmd.v1 import channels_pb2 as pb
 from rlmd.proto.rlmd.v1.channels_pb2_grpc import ChannelsStub
 
-SECONDS = 8.0
+SECONDS = 90.0
 """A stream that lives longer has hung."""
 
 
