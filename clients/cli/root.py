@@ -39,6 +39,7 @@ Exit codes:
         "run": "runs:run",
         "questions": "questions:questions",
         "answer": "questions:answer",
+        "channel": "channels:channel",
         "user": "admin:user",
         "token": "admin:token",
         "usage": "admin:usage",
