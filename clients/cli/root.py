@@ -40,6 +40,7 @@ Exit codes:
         "questions": "questions:questions",
         "answer": "questions:answer",
         "channel": "channels:channel",
+        "bot": "bots:bot",
         "user": "admin:user",
         "token": "admin:token",
         "usage": "admin:usage",

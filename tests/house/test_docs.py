@@ -40,6 +40,7 @@ NOT_RUN = {
     "README.md": 4,
     "CONTRIBUTING.md": 2,
     "how-do-i-connect-a-model.md": 2,
+    "how-do-i-talk-on-telegram.md": 2,
 }
 """Blocks that are shown only: they install, need somebody's key, or run the suite that runs this."""
 PICTURES = {"README.md": 1}
