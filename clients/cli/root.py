@@ -37,6 +37,7 @@ Exit codes:
         "undo": "changes:undo",
         "log": "log:log",
         "run": "runs:run",
+        "watch": "watch:watch",
         "questions": "questions:questions",
         "answer": "questions:answer",
         "channel": "channels:channel",

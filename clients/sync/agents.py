@@ -159,24 +159,7 @@ class Agent:
             children: Whether runs that other runs began by `rlm` are listed too.
             n: How many at most; None means all.
         """
-        most = None if n is None else check_int(n, "n", 1)
-        if isinstance(states, str) or not isinstance(states, Collection):
-            raise InvalidInput(
-                f"{states!r} is no collection.", field="states", remedy="Give a list of states."
-            )
-        request = runs_pb2.ListRunsRequest(
-            parent=self._resource,
-            page_size=min(most or 1000, 1000),
-            states=[check_choice(state, decode.STATES, "states") for state in states],
-            show_children=check_bool(children, "children"),
-        )
-        found: list[RunInfo] = []
-        stub = RunsStub(self._connection.channel)
-        for message in self._connection.pages(stub.ListRuns, request, "runs"):
-            found.append(decode.run(message))
-            if len(found) == most:
-                break
-        return found
+        return list_runs(self._connection, self._resource, states, children, n)
 
     def _saying(self, text: str, channel: str) -> channels_pb2.SendRequest:
         return channels_pb2.SendRequest(
@@ -200,3 +183,24 @@ def to_limits(limits: Limits | None) -> agents_pb2.RunLimits | None:
     if given.get("depth") == 0:
         given["depth"] = -1
     return agents_pb2.RunLimits(**given)
+
+
+def list_runs(
+    connection: Connection, parent: str, states: Collection[RunState], children: bool, n: int | None
+) -> list[RunInfo]:
+    """Runs of `agents/{agent}`, or of all with `agents/-`; see `Agent.runs`."""
+    most = None if n is None else check_int(n, "n", 1)
+    if isinstance(states, str) or not isinstance(states, Collection):
+        raise InvalidInput(f"{states!r} is no collection.", field="states", remedy="Give a list of states.")
+    request = runs_pb2.ListRunsRequest(
+        parent=parent,
+        page_size=min(most or 1000, 1000),
+        states=[check_choice(state, decode.STATES, "states") for state in states],
+        show_children=check_bool(children, "children"),
+    )
+    found: list[RunInfo] = []
+    for message in connection.pages(RunsStub(connection.channel).ListRuns, request, "runs"):
+        found.append(decode.run(message))
+        if len(found) == most:
+            break
+    return found

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from types import TracebackType
 from typing import Self
 
@@ -11,14 +12,14 @@ from rlmd.clients import decode
 from rlmd.clients.address import find
 from rlmd.clients.channels.thread import Channel
 from rlmd.clients.check import check_str
-from rlmd.clients.records import AgentInfo, ChannelInfo, Limits, Status
+from rlmd.clients.records import AgentInfo, ChannelInfo, Limits, RunInfo, RunState, Status
 from rlmd.proto.rlmd.v1 import admin_pb2, agents_pb2, channels_pb2
 from rlmd.proto.rlmd.v1.admin_pb2_grpc import AdminStub
 from rlmd.proto.rlmd.v1.agents_pb2_grpc import AgentsStub
 from rlmd.proto.rlmd.v1.channels_pb2_grpc import ChannelsStub
 
 from .admin import Admin
-from .agents import Agent, to_limits
+from .agents import Agent, list_runs, to_limits
 from .connection import Connection, request_id
 from .questions import Questions
 
@@ -96,6 +97,12 @@ class Client:
         request = agents_pb2.ListAgentsRequest(page_size=1000)
         pages = self._connection.pages(self._agents.ListAgents, request, "agents")
         return [decode.agent(message) for message in pages]
+
+    def runs(
+        self, *, states: Collection[RunState] = (), children: bool = False, n: int | None = None
+    ) -> list[RunInfo]:
+        """The runs of all your agents, newest first, without their steps; see `Agent.runs`."""
+        return list_runs(self._connection, "agents/-", states, children, n)
 
     def create_agent(
         self,
