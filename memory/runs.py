@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Select, bindparam, func, insert, select, upda
 from rlmd.errors import NotFound
 
 from .clock import from_micros, to_micros
+from .prepared import Prepared
 from .records import (
     Agent,
     CallState,
@@ -73,8 +74,19 @@ _child = select(runs.c.id).where(
 _end = _change.values(
     state=bindparam("to"), reason=bindparam("why"), result=bindparam("value"), end_time=bindparam("time")
 )
-_add_event = insert(events).returning(events.c.id)
+_add_event = Prepared(insert(events).returning(events.c.id))
 _add_run = insert(runs).returning(runs.c.id)
+_queue = Prepared(
+    _add_run,
+    [
+        "agent_id", "event_id", "parent_id", "parent_call", "root_id", "depth", "state", "reason", "limits",
+        "seed", "attempts", "create_time",
+    ],
+)  # fmt: skip
+_root = Prepared(update(runs).where(runs.c.id == bindparam("run")).values(root_id=bindparam("run")))
+_of_message = Prepared(
+    update(messages).where(messages.c.id == bindparam("message")).values(run_id=bindparam("run"))
+)
 _add_model_call = insert(model_calls)
 
 
@@ -113,7 +125,7 @@ class Runs:
             "attachments": "[]",
             "time": now,
         }
-        event_id = self._connection.execute(_add_event, event).scalar_one()
+        event_id = _add_event.scalar(self._connection, event)
         seed = secrets.randbits(48)
         run = {
             "agent_id": agent.id,
@@ -129,11 +141,11 @@ class Runs:
             "attempts": 0,
             "create_time": now,
         }
-        run_id = self._connection.execute(_add_run, run).scalar_one()
+        run_id: int = _queue.scalar(self._connection, run)
         if parent is None:
-            self._connection.execute(update(runs).where(runs.c.id == run_id).values(root_id=run_id))
+            _root.run(self._connection, {"run": run_id})
         if message is not None:
-            self._connection.execute(update(messages).where(messages.c.id == message).values(run_id=run_id))
+            _of_message.run(self._connection, {"message": message, "run": run_id})
         time = from_micros(now)
         return Run(
             id=run_id,

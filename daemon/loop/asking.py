@@ -156,9 +156,11 @@ def withdraw_all(tx: Transaction, run: Run) -> None:
         tx.questions.close(asked, QuestionState.CANCELLED)
 
 
-def matched(tx: Transaction, agent: str, channel: str, text: str) -> Match:
+def matched(tx: Transaction, agent: Agent, channel: str, text: str) -> Match:
     """Which open question a message answers: the only one of its channel that fits, or the one it names."""
-    asked = tx.questions.page(agent=agent, channel=channel, most=100)
+    if not tx.questions.wait_on(agent, channel):
+        return Match()
+    asked = tx.questions.page(agent=agent.name, channel=channel, most=100)
     numbered = _NUMBERED.fullmatch(text)
     if numbered is not None:
         named = [each for each in asked if each.id == int(numbered[1]) and _fits(each, numbered[2])]

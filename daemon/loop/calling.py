@@ -66,11 +66,11 @@ def listing(tx: Transaction, agent: Agent, code: str) -> Listing:
 
 def who(tx: Transaction, agent: Agent, own: str) -> str:
     """A line about the channels, for a prompt, but for its `own`; empty if there is no other."""
-    known = [name for name in tx.channels.known_to(agent, MOST) if name != own]
+    known = [name for name in tx.channels.known_to(agent, TOLD + 2) if name != own]
     offered = {each.name: each.functions for each in tx.channels.several(known[:TOLD])}
     told = [_told(name, offered.get(name, ())) for name in known[:TOLD]]
     if len(known) > TOLD:
-        told.append(f"and {len(known) - TOLD:,} more")
+        told.append("and more")
     return f"Channels: {', '.join(told)}." if told else ""
 
 

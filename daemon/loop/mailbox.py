@@ -66,7 +66,7 @@ def receive(tx: Transaction, equipment: Equipment, letter: Letter, request_id: s
 
 def _receive(tx: Transaction, equipment: Equipment, letter: Letter) -> Accepted:
     agent = tx.agents.get(letter.agent)
-    match = matched(tx, letter.agent, letter.channel, letter.text)
+    match = matched(tx, agent, letter.channel, letter.text)
     if match.question is not None:
         return _answer(tx, letter, match.question, match.answer)
     message = _write(tx, letter)

@@ -126,7 +126,7 @@ class Requests:
             self.ahead.popleft()
         await self._store.write(lambda tx: tx.channels.acknowledge(self._channel, sequence))
         # There is room for more now.
-        self._line.news.set()
+        self._line.ring()
 
     async def _settle(self, result: pb.CallResult) -> pb.ConnectResponse | None:
         number = call_of(result.call, "result.call")
