@@ -69,7 +69,7 @@ def test_a_program_calls_tells_and_asks(client: rlmd.Client) -> None:
             "found.append(await flat.slowly(7))",
             "found.append(await flat.ask('Which?', ['tea', 'coffee']))",
             "found.append(await flat.ask('Sure?', type='yesno'))",
-            "flat.tell('Done.')",
+            "await flat.tell('Done.')",
             "reply(str(found))",
         )
         assert said == "[{'level': 3}, {'level': 0}, 3.5, 'coffee', True]"
