@@ -19,7 +19,6 @@ from typing import Any, Literal, get_type_hints
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import PydanticSerializationError
 
 from rlmd.clients.check import check_bool, check_choice, check_str
 from rlmd.errors import InvalidInput
@@ -60,7 +59,8 @@ class Offered:
         result = await threads.run(self.function, **arguments)
         try:
             return self.result.dump_json(result, warnings="error").decode()
-        except PydanticSerializationError as exc:
+        except ValueError as exc:
+            # Pydantic's own error of this has no public name.
             what = str(exc).splitlines()[-1].strip()
             raise TypeError(f"{self.message.name} gave a {type(result).__name__}: {what}") from exc
 

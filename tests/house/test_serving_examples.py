@@ -70,7 +70,8 @@ def says(reader: Reader, *lines: str) -> str:
     with rlmd.connect(data=reader.data) as client:
         agent = client.agent("main")
         run = agent.send("\n".join(["/py", *lines]))
-        run.wait()
+        ended = run.wait()
+        assert ended.state == "done", ended
         said = [each for each in agent.log.recent(20) if each.from_agent and each.run == run.id]
         return "\n".join(each.text for each in said if each.channel == "chat")
 
@@ -192,7 +193,7 @@ def test_the_computers_box(reader: Reader) -> None:
         assert "honey" not in seen
         assert "RLMD_DATA" not in seen
         assert str(os.getpid()) not in shell(reader, "ls /proc")
-        assert "'status': 0" in shell(reader, "echo hi > /work/note && cat note")
+        assert "'status': 0" in shell(reader, "echo hi > note && cat note")
         assert "'status': 0" not in shell(reader, "touch /usr/x")
         assert Path(reader.home / "work/note").read_text() == "hi\n"
         network = shell(reader, "ls /sys/class/net /proc/net; cat /proc/net/dev")
