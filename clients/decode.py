@@ -16,6 +16,8 @@ from .records import (
     Author,
     Call,
     Change,
+    ChannelInfo,
+    FunctionInfo,
     Hit,
     Kind,
     Limits,
@@ -174,6 +176,28 @@ def message(message: channels_pb2.Message, score: float | None = None) -> Messag
         from_agent=message.from_agent,
         run=last(message.run),
         score=score,
+    )
+
+
+def channel(message: channels_pb2.Channel) -> ChannelInfo:
+    return ChannelInfo(
+        name=last(message.name),
+        functions=tuple(map(function, message.functions)),
+        connections=message.connections,
+        seen_time=_time(message, "seen_time"),
+        pending=message.pending,
+    )
+
+
+def function(message: channels_pb2.Function) -> FunctionInfo:
+    return FunctionInfo(
+        name=message.name,
+        doc=message.doc,
+        parameters=_json(message.parameters_json),
+        result=_json(message.result_json),
+        side_effects=message.side_effects,
+        time_limit=message.time_limit.ToTimedelta() if message.HasField("time_limit") else None,
+        waits=message.offline != channels_pb2.OFFLINE_FAIL,
     )
 
 

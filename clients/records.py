@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
@@ -364,3 +364,55 @@ class Status:
     variables: int
     messages: int
     active_runs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionInfo:
+    """A function that a channel offers to programs."""
+
+    name: str
+    doc: str
+    parameters: Any
+    """JSON Schema of the arguments, an object; None if there are none."""
+    result: Any
+    """JSON Schema of the result; None if it can be anything."""
+    side_effects: bool
+    """Whether it changes something in the world."""
+    time_limit: timedelta | None
+    """How long a call may take, waiting for the channel included; None means the daemon's default."""
+    waits: bool
+    """Whether a call waits for the channel while nobody is connected; else it fails at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelInfo:
+    """A channel that has connected at least once."""
+
+    name: str
+    functions: tuple[FunctionInfo, ...]
+    """What it offers, or offered when it was last there."""
+    connections: int
+    """How many clients are connected as it now."""
+    seen_time: datetime | None
+    """When one was last there; now, if one is."""
+    pending: int
+    """How many messages, questions and calls nobody has acknowledged."""
+
+    @property
+    def online(self) -> bool:
+        """Whether anybody is connected as it."""
+        return self.connections > 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invocation:
+    """A call of a function that a channel offers, as the function sees it."""
+
+    key: str
+    """The same whenever this call is sent again, to whatever client: do nothing twice under one key."""
+    function: str
+    agent: str
+    """Whose program calls."""
+    run: str
+    deadline: datetime | None
+    """When the program stops waiting."""

@@ -35,7 +35,7 @@ from .errors import (
 if TYPE_CHECKING:
     from rlmd.clients import aio, records, updates
     from rlmd.clients.aio import connect as connect_async
-    from rlmd.clients.sync import Agent, Client, Log, Memory, Questions, Run, connect
+    from rlmd.clients.sync import Agent, Channel, Client, Log, Memory, Questions, Run, connect
     from rlmd.clients.updates import Reply
 
     __version__: str
@@ -44,6 +44,7 @@ __all__ = [
     "Agent",
     "AlreadyExists",
     "Cancelled",
+    "Channel",
     "Client",
     "Conflict",
     "DeadlineExceeded",
@@ -74,6 +75,7 @@ __all__ = [
 
 _LAZY = {
     "Agent": ("rlmd.clients.sync", "Agent"),
+    "Channel": ("rlmd.clients.sync", "Channel"),
     "Client": ("rlmd.clients.sync", "Client"),
     "Log": ("rlmd.clients.sync", "Log"),
     "Memory": ("rlmd.clients.sync", "Memory"),

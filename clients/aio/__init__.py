@@ -3,6 +3,8 @@
 The library is written here; `scripts/unasync.py` makes `rlmd.clients.sync` from it.
 """
 
+from rlmd.clients.channels.task import Channel
+
 from .admin import Admin
 from .agents import Agent
 from .client import Client, connect
@@ -12,4 +14,4 @@ from .memory import Memory
 from .questions import Questions
 from .runs import Run
 
-__all__ = ["Admin", "Agent", "Client", "Log", "Memory", "Questions", "Reader", "Run", "connect"]
+__all__ = ["Admin", "Agent", "Channel", "Client", "Log", "Memory", "Questions", "Reader", "Run", "connect"]

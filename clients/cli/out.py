@@ -11,7 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from rlmd.clients.records import Variable
@@ -45,7 +45,7 @@ def print_json(data: Any, *, indent: int | None = 2) -> None:
 
 
 def plain(data: Any) -> Any:
-    """Records as JSON data. Bytes become {"base64": ...}, times ISO 8601."""
+    """Records as JSON data. Bytes become {"base64": ...}, times ISO 8601, spans seconds."""
     if isinstance(data, Variable):
         version = {key: value for key, value in plain(data.version).items() if key != "number"}
         whole = {"name": data.name, "version": data.version.number, **version}
@@ -54,6 +54,8 @@ def plain(data: Any) -> Any:
         return {item.name: plain(getattr(data, item.name)) for item in dataclasses.fields(data)}
     if isinstance(data, datetime):
         return data.isoformat()
+    if isinstance(data, timedelta):
+        return data.total_seconds()
     if isinstance(data, bytes):
         return {"base64": base64.b64encode(data).decode()}
     if isinstance(data, Mapping):

@@ -41,6 +41,8 @@ Exit codes:
         "watch": "watch:watch",
         "questions": "questions:questions",
         "answer": "questions:answer",
+        "channel": "channels:channel",
+        "bot": "bots:bot",
         "user": "admin:user",
         "token": "admin:token",
         "usage": "admin:usage",

@@ -4,6 +4,8 @@
 Made from `rlmd.clients.aio` by `scripts/unasync.py`.
 """
 
+from rlmd.clients.channels.thread import Channel
+
 from .admin import Admin
 from .agents import Agent
 from .client import Client, connect
@@ -13,4 +15,4 @@ from .memory import Memory
 from .questions import Questions
 from .runs import Run
 
-__all__ = ["Admin", "Agent", "Client", "Log", "Memory", "Questions", "Reader", "Run", "connect"]
+__all__ = ["Admin", "Agent", "Channel", "Client", "Log", "Memory", "Questions", "Reader", "Run", "connect"]

@@ -108,6 +108,16 @@ REFUSED: list[tuple[str, Call]] = [
     ("n", lambda c: c.questions.list(n=-1)),
     ("question", lambda c: c.questions.get(3)),  # type: ignore[arg-type]
     ("question", lambda c: c.questions.answer(3, "yes")),  # type: ignore[arg-type]
+    ("channel", lambda c: c.channel(3)),  # type: ignore[arg-type]
+    ("grace", lambda c: c.channel("x", grace="long")),  # type: ignore[arg-type]
+    ("agent", lambda c: c.channel("x").say("hi", 3)),  # type: ignore[arg-type]
+    ("text", lambda c: c.channel("x").say(b"hi")),  # type: ignore[arg-type]
+    ("sender", lambda c: c.channel("x").say("hi", sender=3)),  # type: ignore[arg-type]
+    ("request_id", lambda c: c.channel("x").say("hi", request_id=3)),  # type: ignore[arg-type]
+    ("function", lambda c: c.channel("x").function(3)),  # type: ignore[call-overload]
+    ("on_message", lambda c: c.channel("x").on_message(3)),  # type: ignore[type-var]
+    ("on_question", lambda c: c.channel("x").on_question(3)),  # type: ignore[type-var]
+    ("on_closed", lambda c: c.channel("x").on_closed(None)),  # type: ignore[type-var]
     ("query", lambda c: a(c).log.search(None)),
     ("k", lambda c: a(c).log.search("x", k=BIG)),
     ("user", lambda c: c.admin.create_user(3)),  # type: ignore[arg-type]
@@ -140,7 +150,7 @@ def test_refused(client: rlmd.Client, field: str, call: Call) -> None:
 
 def test_the_table_has_every_method() -> None:
     source = inspect.getsource(inspect.getmodule(test_refused) or rlmd)
-    for kind in (rlmd.Client, rlmd.Agent, rlmd.Memory, rlmd.Run, rlmd.Log, rlmd.Questions):
+    for kind in (rlmd.Client, rlmd.Agent, rlmd.Memory, rlmd.Run, rlmd.Log, rlmd.Questions, rlmd.Channel):
         for name, method in inspect.getmembers(kind, inspect.isfunction):
             if not name.startswith("_") and len(inspect.signature(method).parameters) > 1:
                 assert f".{name}(" in source, f"{kind.__name__}.{name}"
