@@ -40,6 +40,7 @@ Exit codes:
         "watch": "watch:watch",
         "questions": "questions:questions",
         "answer": "questions:answer",
+        "schedule": "schedules:schedule",
         "user": "admin:user",
         "token": "admin:token",
         "usage": "admin:usage",

@@ -20,6 +20,7 @@ from .admin import Admin
 from .agents import Agent, list_runs, to_limits
 from .connection import Connection, request_id
 from .questions import Questions
+from .schedules import Schedules
 
 
 def connect(
@@ -53,6 +54,7 @@ class Client:
         self._agents = AgentsStub(connection.channel)
         self.admin = Admin(connection)
         self.questions = Questions(connection)
+        self.schedules = Schedules(connection)
 
     def __enter__(self) -> Self:
         return self
