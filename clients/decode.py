@@ -8,7 +8,15 @@ from typing import Any, Protocol
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from rlmd.proto.rlmd.v1 import admin_pb2, agents_pb2, channels_pb2, memory_pb2, questions_pb2, runs_pb2
+from rlmd.proto.rlmd.v1 import (
+    admin_pb2,
+    agents_pb2,
+    channels_pb2,
+    memory_pb2,
+    questions_pb2,
+    runs_pb2,
+    schedules_pb2,
+)
 
 from . import updates as up
 from .records import (
@@ -17,19 +25,24 @@ from .records import (
     Call,
     Change,
     ChannelInfo,
+    Fate,
     FunctionInfo,
     Hit,
     Kind,
     Limits,
     Match,
     Message,
+    Occurrence,
     Origin,
     Permit,
+    Preview,
     Question,
     QuestionState,
     Replayed,
     RunInfo,
     RunState,
+    Schedule,
+    ScheduleState,
     Status,
     Step,
     Token,
@@ -65,6 +78,29 @@ _QUESTION_STATES = {
     questions_pb2.QUESTION_STATE_EXPIRED: QuestionState.EXPIRED,
     questions_pb2.QUESTION_STATE_CANCELLED: QuestionState.CANCELLED,
 }
+_SCHEDULE_STATES = {
+    schedules_pb2.SCHEDULE_STATE_ACTIVE: ScheduleState.ACTIVE,
+    schedules_pb2.SCHEDULE_STATE_PAUSED: ScheduleState.PAUSED,
+    schedules_pb2.SCHEDULE_STATE_ENDED: ScheduleState.ENDED,
+    schedules_pb2.SCHEDULE_STATE_BROKEN: ScheduleState.BROKEN,
+    schedules_pb2.SCHEDULE_STATE_DELETED: ScheduleState.DELETED,
+}
+_FATES = {
+    schedules_pb2.FATE_PENDING: Fate.PENDING,
+    schedules_pb2.FATE_RAN: Fate.RAN,
+    schedules_pb2.FATE_LATE: Fate.LATE,
+    schedules_pb2.FATE_CAUGHT_UP: Fate.CAUGHT_UP,
+    schedules_pb2.FATE_SKIPPED: Fate.SKIPPED,
+    schedules_pb2.FATE_MISSED: Fate.MISSED,
+    schedules_pb2.FATE_FAILED: Fate.FAILED,
+}
+_POLICIES = {
+    schedules_pb2.MISSED_POLICY_SKIP: "skip",
+    schedules_pb2.MISSED_POLICY_ONCE: "once",
+    schedules_pb2.MISSED_POLICY_ALL: "all",
+}
+POLICIES = {policy: number for number, policy in _POLICIES.items()}
+"""What becomes of what was missed, as the contract numbers it."""
 STATES = {state: number for number, state in _STATES.items()}
 """States as the contract numbers them."""
 ORIGINS = {origin: number for number, origin in _ORIGINS.items()}
@@ -406,4 +442,53 @@ def status(message: admin_pb2.Status) -> Status:
         variables=message.variables,
         messages=message.messages,
         active_runs=message.active_runs,
+    )
+
+
+def schedule(message: schedules_pb2.Schedule) -> Schedule:
+    return Schedule(
+        id=last(message.name),
+        agent=_agent(message.name),
+        name=message.label,
+        kind=message.kind,
+        spec=message.spec,
+        timezone=message.timezone,
+        text=message.text,
+        channel=message.channel,
+        start_time=_time(message, "start_time"),
+        end_time=_time(message, "end_time"),
+        jitter=message.jitter.ToTimedelta(),
+        missed=_POLICIES[message.missed],
+        most=message.most,
+        grace=message.grace.ToTimedelta(),
+        state=_SCHEDULE_STATES[message.state],
+        reason=message.reason,
+        due_time=_time(message, "due_time"),
+        next_time=_time(message, "next_time"),
+        run=last(message.run) or None,
+        create_time=from_time(message.create_time),
+        update_time=from_time(message.update_time),
+    )
+
+
+def occurrence(message: schedules_pb2.Occurrence) -> Occurrence:
+    return Occurrence(
+        id=last(message.name),
+        agent=_agent(message.name),
+        schedule=message.name.split("/")[3],
+        due_time=from_time(message.due_time),
+        fate=_FATES[message.fate],
+        reason=message.reason,
+        run=last(message.run) or None,
+        create_time=from_time(message.create_time),
+        end_time=_time(message, "end_time"),
+    )
+
+
+def preview(message: schedules_pb2.PreviewScheduleResponse) -> Preview:
+    return Preview(
+        kind=message.kind,
+        spec=message.spec,
+        timezone=message.timezone,
+        times=tuple(map(from_time, message.times)),
     )

@@ -416,3 +416,90 @@ class Invocation:
     run: str
     deadline: datetime | None
     """When the program stops waiting."""
+
+
+class ScheduleState(StrEnum):
+    """States of a schedule."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    ENDED = "ended"
+    BROKEN = "broken"
+    DELETED = "deleted"
+
+
+class Fate(StrEnum):
+    """What became of an instant at which a schedule was due."""
+
+    PENDING = "pending"
+    RAN = "ran"
+    LATE = "late"
+    CAUGHT_UP = "caught_up"
+    SKIPPED = "skipped"
+    MISSED = "missed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """What wakes an agent at a time, or again and again."""
+
+    id: str
+    agent: str
+    name: str
+    """A name for people; empty if it has none."""
+    kind: str
+    """`at`, `every` or `cron`."""
+    spec: str
+    """An ISO time, an interval such as `20m`, or a crontab line."""
+    timezone: str
+    text: str
+    """What the event says."""
+    channel: str
+    """Where the outcome is told."""
+    start_time: datetime | None
+    end_time: datetime | None
+    jitter: timedelta
+    missed: str
+    """What becomes of due instants that were missed: `skip`, `once` or `all`."""
+    most: int
+    """How many are caught up on at most, for `all`."""
+    grace: timedelta
+    state: ScheduleState
+    reason: str
+    """Why it was set aside; empty if it was not."""
+    due_time: datetime | None
+    """When it is due next; None if it is not."""
+    next_time: datetime | None
+    """When that fires: later by the jitter."""
+    run: str | None
+    """The run that made it; None if a user did."""
+    create_time: datetime
+    update_time: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Occurrence:
+    """An instant at which a schedule was due, and what became of it."""
+
+    id: str
+    agent: str
+    schedule: str
+    due_time: datetime
+    fate: Fate
+    reason: str
+    run: str | None
+    """The run that was made for it; None if none was."""
+    create_time: datetime
+    end_time: datetime | None
+    """When its fate was known; None while its run is under way."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """How a phrase was understood, and when that is due next."""
+
+    kind: str
+    spec: str
+    timezone: str
+    times: tuple[datetime, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Any, Generic, TypeVar
 
@@ -85,6 +85,41 @@ class ParcelKind(StrEnum):
     QUESTION = "question"
     CLOSED = "closed"
     """That a question is no longer open."""
+
+
+class ScheduleState(StrEnum):
+    ACTIVE = "active"
+    PAUSED = "paused"
+    ENDED = "ended"
+    """Nothing is due any more."""
+    BROKEN = "broken"
+    """It failed by itself and was set aside; the reason says how."""
+    DELETED = "deleted"
+
+    @property
+    def over(self) -> bool:
+        return self in (ScheduleState.ENDED, ScheduleState.DELETED)
+
+
+class Missed(StrEnum):
+    """What becomes of due instants that went by unseen, for longer than the grace."""
+
+    SKIP = "skip"
+    ONCE = "once"
+    ALL = "all"
+
+
+class Fate(StrEnum):
+    """What became of a due instant."""
+
+    PENDING = "pending"
+    """Its run is under way."""
+    RAN = "ran"
+    LATE = "late"
+    CAUGHT_UP = "caught_up"
+    SKIPPED = "skipped"
+    MISSED = "missed"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,7 +253,7 @@ class Event:
 
     id: int
     kind: str
-    """`message`, or `rlm` for a child run."""
+    """`message`, `schedule`, or `rlm` for a child run."""
     channel: str
     sender: str
     text: str
@@ -331,6 +366,65 @@ class ChannelCall:
     trusted: bool
     """Whether what it gives is the owner's own."""
     expire_time: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """A trigger that makes events, by a rule (see instants.py)."""
+
+    id: int
+    agent: str
+    name: str
+    """A label; empty for none."""
+    kind: str
+    """`at`, `every` or `cron`."""
+    spec: str
+    timezone: str
+    anchor: datetime
+    """From where intervals count."""
+    start_time: datetime | None
+    end_time: datetime | None
+    jitter: timedelta
+    """An occurrence fires up to so much later than it is due."""
+    text: str
+    """What the event says."""
+    channel: str
+    """Where the outcome is told."""
+    missed: Missed
+    most: int
+    """How many are caught up on, for `Missed.ALL`."""
+    grace: timedelta
+    """What fires later than this is missed."""
+    state: ScheduleState
+    reason: str
+    due_time: datetime | None
+    next_time: datetime | None
+    """When it fires next; None if it does not."""
+    author: Author
+    origin: Origin
+    create_time: datetime
+    update_time: datetime
+
+    @property
+    def label(self) -> str:
+        """By which people and programs call it."""
+        return self.name or str(self.id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Occurrence:
+    """A due instant of a schedule, and what became of it."""
+
+    id: int
+    schedule: int
+    agent: str
+    due_time: datetime
+    run: int | None
+    """The run that was made for it."""
+    fate: Fate
+    reason: str
+    create_time: datetime
+    end_time: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,6 +43,7 @@ from .prepared import Prepared
 from .questions import Questions
 from .records import User
 from .runs import Runs, answered, unfinished, waking
+from .schedules import Schedules, due, times
 from .statements import SPACE
 from .sweeping import LEFT, sweep, waiting
 from .tables import agents, messages, requests, runs, spaces, users, variables
@@ -142,6 +143,21 @@ class House:
             names = {row.id: row.name for row in connection.execute(select(users.c.id, users.c.name))}
             return [(accounts.user(names[user_id]), agent) for user_id, agent in found]
 
+    def due(self, now: datetime, most: int) -> list[tuple[User, int]]:
+        """Schedules that fire by now, with their users, the longest due first."""
+        with self.database.reading() as connection:
+            found = due(connection, now, most)
+            if not found:
+                return []
+            accounts = Accounts(connection, self.clock.now())
+            names = {row.id: row.name for row in connection.execute(select(users.c.id, users.c.name))}
+            return [(accounts.user(names[user_id]), schedule_id) for user_id, schedule_id in found]
+
+    def times(self) -> dict[int, datetime]:
+        """When each schedule of all users fires next, of those that do."""
+        with self.database.reading() as connection:
+            return times(connection)
+
     def forget_requests(self) -> Future[int]:
         """Drop the answers of request ids that are over a week old; returns how many."""
         limit = to_micros(self.clock.now()) - REQUESTS_KEPT
@@ -229,6 +245,10 @@ class Transaction:
     @property
     def permits(self) -> Permits:
         return Permits(self._connection, self.now, self.user)
+
+    @property
+    def schedules(self) -> Schedules:
+        return Schedules(self._connection, self.now, self.user)
 
     @property
     def uploads(self) -> Uploads:

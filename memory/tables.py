@@ -302,6 +302,61 @@ channel_calls = Table(
     sqlite_autoincrement=True,
 )
 
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("agent_id", ForeignKey("agents.id", ondelete="CASCADE"), nullable=False),
+    # A label, of which only one schedule of an agent that is not over has the same; empty for none.
+    Column("name", Text, nullable=False),
+    # The rule (see instants.py).
+    Column("kind", Text, nullable=False),
+    Column("spec", Text, nullable=False),
+    Column("timezone", Text, nullable=False),
+    Column("anchor", BigInteger, nullable=False),
+    Column("start_time", BigInteger),
+    Column("end_time", BigInteger),
+    Column("jitter", BigInteger, nullable=False),
+    # What it makes: the event's text, and the channel on which the outcome is told.
+    Column("text", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    # What becomes of instants that went by unseen.
+    Column("missed", Text, nullable=False),
+    Column("most", Integer, nullable=False),
+    Column("grace", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    # The next due instant, and when it fires: later by the jitter. Empty where nothing is to come.
+    Column("due_time", BigInteger),
+    Column("next_time", BigInteger, index=True),
+    Column("author_user", Text, nullable=False),
+    Column("author_run", BigInteger),
+    Column("author_call", Integer, nullable=False),
+    Column("origin", Integer, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Column("update_time", BigInteger, nullable=False),
+    Index("ix_schedules_agent_id_name", "agent_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+occurrences = Table(
+    "occurrences",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("schedule_id", ForeignKey("schedules.id", ondelete="CASCADE"), nullable=False),
+    Column("due_time", BigInteger, nullable=False),
+    Column("run_id", BigInteger, index=True),
+    # What it is; while its run is under way `pending`, and `timing` is what it will be if all goes well.
+    Column("fate", Text, nullable=False),
+    Column("timing", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Column("end_time", BigInteger),
+    # Whatever crashes, sleeps or jumps: never twice.
+    UniqueConstraint("schedule_id", "due_time"),
+    sqlite_autoincrement=True,
+)
+
 journal = Table(
     "journal",
     metadata,

@@ -35,7 +35,7 @@ from .errors import (
 if TYPE_CHECKING:
     from rlmd.clients import aio, records, updates
     from rlmd.clients.aio import connect as connect_async
-    from rlmd.clients.sync import Agent, Channel, Client, Log, Memory, Questions, Run, connect
+    from rlmd.clients.sync import Agent, Channel, Client, Log, Memory, Questions, Run, Schedules, connect
     from rlmd.clients.updates import Reply
 
     __version__: str
@@ -62,6 +62,7 @@ __all__ = [
     "RlmdError",
     "Run",
     "SandboxError",
+    "Schedules",
     "TooLarge",
     "Unauthenticated",
     "Unavailable",
@@ -82,6 +83,7 @@ _LAZY = {
     "Questions": ("rlmd.clients.sync", "Questions"),
     "Reply": ("rlmd.clients.updates", "Reply"),
     "Run": ("rlmd.clients.sync", "Run"),
+    "Schedules": ("rlmd.clients.sync", "Schedules"),
     "aio": ("rlmd.clients.aio", ""),
     "connect": ("rlmd.clients.sync", "connect"),
     "connect_async": ("rlmd.clients.aio", "connect"),

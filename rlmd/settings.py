@@ -119,6 +119,11 @@ class Settings:
         return self.data / "index"
 
     @property
+    def bell(self) -> Path:
+        """When schedules fire next, as APScheduler keeps it; derived from the database."""
+        return self.data / "bell.db"
+
+    @property
     def models(self) -> Path:
         """Folder of local models that were fetched by name."""
         return self.data / "models"

@@ -13,5 +13,18 @@ from .log import Log
 from .memory import Memory
 from .questions import Questions
 from .runs import Run
+from .schedules import Schedules
 
-__all__ = ["Admin", "Agent", "Channel", "Client", "Log", "Memory", "Questions", "Reader", "Run", "connect"]
+__all__ = [
+    "Admin",
+    "Agent",
+    "Channel",
+    "Client",
+    "Log",
+    "Memory",
+    "Questions",
+    "Reader",
+    "Run",
+    "Schedules",
+    "connect",
+]

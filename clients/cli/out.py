@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from rlmd.clients.records import Variable
 
@@ -71,6 +72,15 @@ def local(time: datetime | None) -> str:
         return ""
     here = time.astimezone()
     return f"{here:%Y-%m-%d %H:%M:%S}" if is_terminal() else here.isoformat(timespec="seconds")
+
+
+def within(time: datetime, zone: str) -> str:
+    """A time as the clocks of a time zone show it; in a pipe with its offset."""
+    try:
+        there = time.astimezone(ZoneInfo(zone))
+    except (LookupError, ValueError, OSError):  # The daemon's machine knows it, this one does not.
+        there = time.astimezone()
+    return f"{there:%a %Y-%m-%d %H:%M:%S %Z}" if is_terminal() else there.isoformat(timespec="seconds")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str = "") -> None:

@@ -43,6 +43,7 @@ Exit codes:
         "answer": "questions:answer",
         "channel": "channels:channel",
         "bot": "bots:bot",
+        "schedule": "schedules:schedule",
         "user": "admin:user",
         "token": "admin:token",
         "usage": "admin:usage",

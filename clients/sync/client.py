@@ -22,6 +22,7 @@ from .admin import Admin
 from .agents import Agent, list_runs, to_limits
 from .connection import Connection, request_id
 from .questions import Questions
+from .schedules import Schedules
 
 
 def connect(
@@ -55,6 +56,7 @@ class Client:
         self._agents = AgentsStub(connection.channel)
         self.admin = Admin(connection)
         self.questions = Questions(connection)
+        self.schedules = Schedules(connection)
 
     def __enter__(self) -> Self:
         return self

@@ -18,8 +18,22 @@ from typing import Any, TypeVar
 
 from rlmd.daemon.feed import Feed
 from rlmd.daemon.router import Router
+from rlmd.daemon.schedules import tick
+from rlmd.daemon.schedules.bell import Alarm
+from rlmd.daemon.schedules.tick import Ticker
 from rlmd.errors import NotFound, RlmdError
-from rlmd.memory.records import Agent, Channel, ChannelCall, EntryKind, Origin, Question, Run, RunState, User
+from rlmd.memory.records import (
+    Agent,
+    Channel,
+    ChannelCall,
+    EntryKind,
+    Event,
+    Origin,
+    Question,
+    Run,
+    RunState,
+    User,
+)
 from rlmd.memory.store import House, Store, Transaction, digest_of
 
 from . import calling
@@ -44,7 +58,7 @@ LOOK_SECONDS = 60.0
 """Between two looks at what is to wake, at most: the system's clock may be set meanwhile."""
 
 Lane = tuple[int, str, str]
-"""User, agent and channel."""
+"""User, agent and channel, or schedule."""
 
 
 @dataclass
@@ -74,6 +88,8 @@ class Engine:
         self._stopping = False
         self._alarm: asyncio.Task[None] | None = None
         self._rang = asyncio.Event()
+        self.ticker = Ticker(house, equipment, self._enqueue)
+        """Makes runs of what schedules have due."""
 
     @property
     def feed(self) -> Feed:
@@ -82,6 +98,15 @@ class Engine:
     @property
     def router(self) -> Router:
         return self._equipment.router
+
+    @property
+    def timezone(self) -> str:
+        """Name of the owner's time zone."""
+        return self._equipment.settings.timezone
+
+    @property
+    def alarm(self) -> Alarm:
+        return self._equipment.alarm
 
     async def start(self) -> None:
         """Find what the last daemon left unfinished: end it honestly, or take it up again."""
@@ -98,6 +123,7 @@ class Engine:
         for user, run_id in self._house.answered():
             await self._rouse(user, run_id)
         self._alarm = asyncio.create_task(self._wake_in_time(), name="alarm")
+        self.ticker.start()
 
     async def stop(self, grace: float) -> None:
         """Take nothing new, give runs `grace` seconds to end, then stop them where they are.
@@ -106,6 +132,7 @@ class Engine:
         answered once gets no grace: it has lost nothing.
         """
         self._stopping = True
+        await self.ticker.stop()
         if self._alarm is not None:
             self._alarm.cancel()
             await asyncio.wait([self._alarm])
@@ -222,6 +249,31 @@ class Engine:
 
         await _whole(take())
         return result.fault
+
+    async def run_schedule(self, store: Store, schedule_id: int, request_id: str = "") -> Run:
+        """Make a run of a schedule at once, beside what it has due. The same `request_id` gives the same run.
+
+        Raises:
+            NotFound: no such schedule.
+            PreconditionFailed: it is deleted.
+        """
+        fresh: list[Run] = []
+
+        def work(tx: Transaction) -> Run:
+            def make() -> bytes:
+                fresh.append(tick.run_now(tx, self._equipment, tx.schedules.get(schedule_id)))
+                return str(fresh[0].id).encode()
+
+            digest = digest_of("run_schedule", str(schedule_id).encode())
+            return tx.runs.get(int(tx.once(request_id, digest, make)))
+
+        async def take() -> Run:
+            run = await store.write(work)
+            if fresh:
+                self._enqueue(store, run)
+            return run
+
+        return await _whole(take())
 
     async def replay(self, store: Store, run_id: int) -> Rehearsal:
         """Do a run that is over again from its journal, without effects, and compare.
@@ -350,7 +402,7 @@ class Engine:
     # -- at work ----------------------------------------------------------------------------------
 
     def _enqueue(self, store: Store, run: Run) -> None:
-        lane = (store.user.id, run.agent, run.event.channel)
+        lane = (store.user.id, run.agent, _place(run.event))
         self._lanes[lane].append((store, run.id))
         if lane not in self._workers and not self._stopping:
             self._workers[lane] = asyncio.create_task(self._work(lane), name=f"lane {lane}")
@@ -431,6 +483,11 @@ async def _whole(work: Coroutine[Any, Any, T]) -> T:
     if cancelled:
         raise asyncio.CancelledError
     return result
+
+
+def _place(event: Event) -> str:
+    """Who waits for whom: what is said on a channel keeps its order, and a schedule holds up nobody else."""
+    return f"{event.channel} {event.sender}" if event.kind == "schedule" else event.channel
 
 
 def _put_back(tx: Transaction, run_id: int) -> None:

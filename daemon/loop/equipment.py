@@ -14,6 +14,7 @@ from rlmd.daemon.feed import Feed
 from rlmd.daemon.models.api import Model
 from rlmd.daemon.repl.sandbox import Sandbox
 from rlmd.daemon.router import Router
+from rlmd.daemon.schedules.bell import Alarm, NoAlarm
 from rlmd.errors import Exhausted
 from rlmd.memory.clock import Clock
 from rlmd.memory.records import Passage, RunLimits
@@ -54,6 +55,7 @@ class Equipment:
     searcher: Searcher
     feed: Feed
     router: Router = field(default_factory=Router)
+    alarm: Alarm = field(default_factory=NoAlarm)
     model_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MODEL_CALLS_AT_ONCE))
     child_slots: tuple[asyncio.Semaphore, ...] = field(
         # One a level: children wait only for those below them, never for a parent that waits for them.

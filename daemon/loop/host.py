@@ -24,10 +24,11 @@ from rlmd.memory.search import Shelf
 from rlmd.memory.store import Store, Transaction
 from rlmd.memory.variables import Writing
 
-from . import asking, calling, calls
+from . import asking, calling, calls, planning
 from .calls import Answer, Place
 from .equipment import Equipment, Tree
 from .others import Others
+from .planning import PLANS
 from .scribe import Row, Scribe
 
 REPLY_SENT = "reply sent"
@@ -235,6 +236,8 @@ class RunHost:
             self._told(call)
         elif call.name == "channels.call":
             self._called(call)
+        elif call.name in PLANS:
+            self.effects.append(Effect(call.number, planning.told(call.name, data["result"])))
         elif call.name == "reply" and self._run.parent is None:
             self._replied(call)
         elif call.name in ("reply", "done"):
@@ -248,6 +251,8 @@ class RunHost:
             return await self._read(call, lambda: self._reading(call))
         if name in calls.WRITES:
             return await self._write(call)
+        if name in PLANS:
+            return await self._plan(call)
         match name:
             case "memory.search":
                 return await self._read(call, lambda: self._search(*call.args, **call.kwargs))
@@ -379,13 +384,7 @@ class RunHost:
         if call.name == "memory.revert" and len(args) == 3:
             note = args.pop()
         writing = Writing(
-            author=Author(
-                user=self._store.user.name,
-                agent=self._agent.name,
-                run=self._run.id,
-                step=self.step,
-                call=call.number,
-            ),
+            author=self._author(call),
             origin=min(Origin.AGENT, self.origin),
             note=note or "",
             expect=expect,
@@ -399,6 +398,28 @@ class RunHost:
         assert answer is not None, "a write gives an answer"
         self.effects.append(_written(call, answer.kept))
         return answer.value
+
+    async def _plan(self, call: Call) -> Any:
+        planner = planning.planner(
+            self._equipment, self._store, self._run, self.place, self._author(call), self.origin
+        )
+
+        def row(answer: Answer) -> Row:
+            return self._row(EntryKind.CALL, call, {**self.arguments(call), "result": answer.kept})
+
+        schedule, answer = await planning.carry_out(planner, call, self._scribe, row)
+        self._equipment.alarm.set(schedule.id, schedule.next_time)
+        self.effects.append(Effect(call.number, planning.told(call.name, answer.kept)))
+        return answer.value
+
+    def _author(self, call: Call) -> Author:
+        return Author(
+            user=self._store.user.name,
+            agent=self._agent.name,
+            run=self._run.id,
+            step=self.step,
+            call=call.number,
+        )
 
     async def _reply(self, call: Call, value: Any) -> None:
         text = "" if value is None else calls.as_text(value)

@@ -14,6 +14,7 @@ from typing import Any
 
 from rlmd.daemon.repl.api import Call, Host, Limits, Parked, World
 from rlmd.daemon.repl.session import Session
+from rlmd.daemon.schedules import background
 from rlmd.errors import RlmdError
 from rlmd.memory.records import Agent, EntryKind, Run, RunLimits, RunState
 from rlmd.memory.store import Store, Transaction
@@ -135,6 +136,7 @@ class Runner:
                 origin=self.host.origin,
             )
             withdraw_all(tx, self._run)
+            background.ended(tx, self._run, ending.state, ending.reason)
             if self._run.parent is None and self._run.start_time is not None:
                 # Of a run that was cut off, a child may be left that its program did not come to again.
                 for child in tx.runs.below(self._run):

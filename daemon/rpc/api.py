@@ -12,6 +12,7 @@ from rlmd.daemon.loop.fork import MISSING
 from rlmd.daemon.loop.mailbox import Accepted
 from rlmd.daemon.loop.rehearse import Rehearsal
 from rlmd.daemon.router import Router
+from rlmd.daemon.schedules.bell import Alarm
 from rlmd.memory.records import Channel, Origin, Passage, Question, Run
 from rlmd.memory.search import IndexStatus, Shelf
 from rlmd.memory.store import House, Store
@@ -74,6 +75,20 @@ class Engine(Protocol):
             NotFound: there is no such call of the channel.
             PreconditionFailed: it is over without a result.
         """
+        ...
+
+    @property
+    def timezone(self) -> str:
+        """Name of the owner's time zone, in which times are meant that do not say it."""
+        ...
+
+    @property
+    def alarm(self) -> Alarm:
+        """Who is to be told when a schedule that was made or changed fires next."""
+        ...
+
+    async def run_schedule(self, store: Store, schedule_id: int, request_id: str = "") -> Run:
+        """Make a run of a schedule at once. Raises PreconditionFailed: it is deleted."""
         ...
 
     async def replay(self, store: Store, run_id: int) -> Rehearsal:

@@ -81,6 +81,18 @@ POLICY: dict[str, dict[str, Access]] = {
         "GetQuestion": Access.USER,
         "AnswerQuestion": Access.USER,
     },
+    "rlmd.v1.Schedules": {
+        "CreateSchedule": Access.USER,
+        "GetSchedule": Access.USER,
+        "ListSchedules": Access.USER,
+        "UpdateSchedule": Access.USER,
+        "DeleteSchedule": Access.USER,
+        "PauseSchedule": Access.USER,
+        "ResumeSchedule": Access.USER,
+        "RunSchedule": Access.USER,
+        "PreviewSchedule": Access.USER,
+        "ListOccurrences": Access.USER,
+    },
     "rlmd.v1.Runs": {
         "ListRuns": Access.USER,
         "GetRun": Access.USER,

@@ -72,6 +72,12 @@ def call_of(text: str, field: str) -> int:
     return number(text, "call", "Answer with the id of the Invoke.", field)
 
 
+def schedule_of(name: str, field: str = "name") -> tuple[str, str]:
+    """Agent, and number or label."""
+    agent, schedule = parse(name, "agents/{agent}/schedules/{schedule}", field)
+    return agent, schedule
+
+
 def token_of(name: str, field: str = "name") -> tuple[str, int]:
     """User and number. Raises InvalidInput, or NotFound if the id is no number."""
     user, token = parse(name, "users/{user}/tokens/{token}", field)
@@ -120,6 +126,10 @@ def permit_name(agent: str, what: str) -> str:
 
 def channel_name(channel: str) -> str:
     return f"channels/{channel}"
+
+
+def schedule_name(agent: str, schedule: int) -> str:
+    return f"agents/{agent}/schedules/{schedule}"
 
 
 def user_name(user: str) -> str:

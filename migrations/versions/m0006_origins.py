@@ -16,7 +16,9 @@ down_revision = "0005"
 def upgrade() -> None:
     op.add_column("runs", sa.Column("origin", sa.Integer(), nullable=False, server_default="3"))
     op.add_column("channels", sa.Column("external", sa.Boolean(), nullable=False, server_default=sa.false()))
-    op.add_column("channel_calls", sa.Column("trusted", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column(
+        "channel_calls", sa.Column("trusted", sa.Boolean(), nullable=False, server_default=sa.false())
+    )
     op.create_table(
         "permits",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),

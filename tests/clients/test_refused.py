@@ -118,6 +118,34 @@ REFUSED: list[tuple[str, Call]] = [
     ("on_message", lambda c: c.channel("x").on_message(3)),  # type: ignore[type-var]
     ("on_question", lambda c: c.channel("x").on_question(3)),  # type: ignore[type-var]
     ("on_closed", lambda c: c.channel("x").on_closed(None)),  # type: ignore[type-var]
+    ("when", lambda c: c.schedules.add(3, "x")),  # type: ignore[arg-type]
+    ("when", lambda c: c.schedules.add("soon", "x")),
+    ("text", lambda c: c.schedules.add("1d", 3)),  # type: ignore[arg-type]
+    ("text", lambda c: c.schedules.add("1d", " ")),
+    ("agent", lambda c: c.schedules.add("1d", "x", agent=3)),  # type: ignore[arg-type]
+    ("name", lambda c: c.schedules.add("1d", "x", name="Two words")),
+    ("timezone", lambda c: c.schedules.add("1d", "x", timezone="Mars/Olympus")),
+    ("channel", lambda c: c.schedules.add("1d", "x", channel="No channel")),
+    ("start", lambda c: c.schedules.add("1d", "x", start="soon")),
+    ("end_time", lambda c: c.schedules.add("every 1d", "x", start="2126-01-02", end="2126-01-01")),
+    ("jitter", lambda c: c.schedules.add("1d", "x", jitter=-1)),
+    ("grace", lambda c: c.schedules.add("1d", "x", grace=BIG)),
+    ("missed", lambda c: c.schedules.add("1d", "x", missed="never")),
+    ("missed", lambda c: c.schedules.add("1d", "x", missed=101)),
+    ("cron", lambda c: c.schedules.add("0 0 30 2 *", "x")),
+    ("at", lambda c: c.schedules.add("2000-01-01", "x")),
+    ("schedule", lambda c: c.schedules.get(3)),  # type: ignore[arg-type]
+    ("schedule", lambda c: c.schedules.edit(3, text="x")),  # type: ignore[arg-type]
+    ("update_mask", lambda c: c.schedules.edit("1")),
+    ("schedule", lambda c: c.schedules.pause(3)),  # type: ignore[arg-type]
+    ("schedule", lambda c: c.schedules.resume(3)),  # type: ignore[arg-type]
+    ("schedule", lambda c: c.schedules.delete(3)),  # type: ignore[arg-type]
+    ("schedule", lambda c: c.schedules.run(3)),  # type: ignore[arg-type]
+    ("when", lambda c: c.schedules.preview("")),
+    ("n", lambda c: c.schedules.preview("1d", n=0)),
+    ("n", lambda c: c.schedules.list(n=-1)),
+    ("ended", lambda c: c.schedules.list(ended=1)),  # type: ignore[arg-type]
+    ("n", lambda c: c.schedules.occurrences(n=-1)),
     ("query", lambda c: a(c).log.search(None)),
     ("k", lambda c: a(c).log.search("x", k=BIG)),
     ("user", lambda c: c.admin.create_user(3)),  # type: ignore[arg-type]
@@ -150,7 +178,16 @@ def test_refused(client: rlmd.Client, field: str, call: Call) -> None:
 
 def test_the_table_has_every_method() -> None:
     source = inspect.getsource(inspect.getmodule(test_refused) or rlmd)
-    for kind in (rlmd.Client, rlmd.Agent, rlmd.Memory, rlmd.Run, rlmd.Log, rlmd.Questions, rlmd.Channel):
+    for kind in (
+        rlmd.Client,
+        rlmd.Agent,
+        rlmd.Memory,
+        rlmd.Run,
+        rlmd.Log,
+        rlmd.Questions,
+        rlmd.Channel,
+        rlmd.Schedules,
+    ):
         for name, method in inspect.getmembers(kind, inspect.isfunction):
             if not name.startswith("_") and len(inspect.signature(method).parameters) > 1:
                 assert f".{name}(" in source, f"{kind.__name__}.{name}"
