@@ -35,7 +35,7 @@ from .errors import (
 if TYPE_CHECKING:
     from rlmd.clients import aio, records, updates
     from rlmd.clients.aio import connect as connect_async
-    from rlmd.clients.sync import Agent, Client, Log, Memory, Questions, Run, connect
+    from rlmd.clients.sync import Agent, Budgets, Client, Log, Memory, Questions, Run, connect
     from rlmd.clients.updates import Reply
 
     __version__: str
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Agent",
     "AlreadyExists",
+    "Budgets",
     "Cancelled",
     "Client",
     "Conflict",
@@ -74,6 +75,7 @@ __all__ = [
 
 _LAZY = {
     "Agent": ("rlmd.clients.sync", "Agent"),
+    "Budgets": ("rlmd.clients.sync", "Budgets"),
     "Client": ("rlmd.clients.sync", "Client"),
     "Log": ("rlmd.clients.sync", "Log"),
     "Memory": ("rlmd.clients.sync", "Memory"),

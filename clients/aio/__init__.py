@@ -5,6 +5,7 @@ The library is written here; `scripts/unasync.py` makes `rlmd.clients.sync` from
 
 from .admin import Admin
 from .agents import Agent
+from .budgets import Budgets
 from .client import Client, connect
 from .large import Reader
 from .log import Log
@@ -12,4 +13,4 @@ from .memory import Memory
 from .questions import Questions
 from .runs import Run
 
-__all__ = ["Admin", "Agent", "Client", "Log", "Memory", "Questions", "Reader", "Run", "connect"]
+__all__ = ["Admin", "Agent", "Budgets", "Client", "Log", "Memory", "Questions", "Reader", "Run", "connect"]

@@ -6,6 +6,7 @@ Made from `rlmd.clients.aio` by `scripts/unasync.py`.
 
 from .admin import Admin
 from .agents import Agent
+from .budgets import Budgets
 from .client import Client, connect
 from .large import Reader
 from .log import Log
@@ -13,4 +14,4 @@ from .memory import Memory
 from .questions import Questions
 from .runs import Run
 
-__all__ = ["Admin", "Agent", "Client", "Log", "Memory", "Questions", "Reader", "Run", "connect"]
+__all__ = ["Admin", "Agent", "Budgets", "Client", "Log", "Memory", "Questions", "Reader", "Run", "connect"]

@@ -18,6 +18,7 @@ from rlmd.proto.rlmd.v1.agents_pb2_grpc import AgentsStub
 
 from .admin import Admin
 from .agents import Agent, list_runs, to_limits
+from .budgets import Budgets
 from .connection import Connection, request_id
 from .questions import Questions
 
@@ -52,6 +53,7 @@ class Client:
         self._connection = connection
         self._agents = AgentsStub(connection.channel)
         self.admin = Admin(connection)
+        self.budgets = Budgets(connection)
         self.questions = Questions(connection)
 
     def __enter__(self) -> Self:

@@ -111,8 +111,7 @@ class Program:
                 observation, finished = await self._perform(number, parsed, session, there)
             if self._host.ended or finished:
                 return Ending(state=RunState.DONE, result=self._host.result)
-            # On disk before the model is called again.
-            await self._scribe.commit()
+            # It is on disk before the model is called again: it commits with what is reserved for the call.
             self._show(number, reply, code, observation)
         raise RunFailed(f"limit: steps ({most})")
 
@@ -158,9 +157,9 @@ class Program:
         try:
             return await self._thinking.complete(messages, self._model, step=number, on_text=on_text)
         except Exhausted as error:
-            if error.field != "model_calls":
+            if error.field not in ("model_calls", "tokens", "money"):
                 raise
-            raise RunFailed(f"limit: model_calls. {error}") from error
+            raise RunFailed(f"limit: {error.field}. {error}") from error
         except ModelError as error:
             raise RunFailed(f"the model failed: {error}") from error
 

@@ -48,6 +48,14 @@ POLICY: dict[str, dict[str, Access]] = {
         "DeleteAgent": Access.USER,
         "TidyAgent": Access.USER,
     },
+    "rlmd.v1.Budgets": {
+        "ListBudgets": Access.USER,
+        "SetBudget": Access.USER,
+        "DeleteBudget": Access.USER,
+        "ListPrices": Access.USER,
+        "SetPrice": Access.USER,
+        "DeletePrice": Access.USER,
+    },
     "rlmd.v1.Memory": {
         "GetVariable": Access.USER,
         "ListVariables": Access.USER,
