@@ -6,7 +6,8 @@ a million tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
@@ -103,41 +104,44 @@ class Estimate:
         return self.input_tokens + self.output_tokens
 
 
-def _shipped(model: str, input: float, cached: float, output: float) -> Iterable[Price]:
-    """A model, and its dated versions."""
+def _shipped(model: str, input: float, cached: float, output: float) -> Price:
     costs = [round(each * MILLION) for each in (input, cached, output)]
-    for name in (model, f"{model}-20*"):
-        yield Price(model=name, input=costs[0], cached=costs[1], output=costs[2], own=False)
+    return Price(model=model, input=costs[0], cached=costs[1], output=costs[2], own=False)
 
 
 SHIPPED: Sequence[Price] = [
-    Price(model="builtin", input=0, cached=0, output=0, own=False),
-    *_shipped("gpt-5.5", 5, 0.5, 30),
-    *_shipped("gpt-5.4", 2.5, 0.25, 15),
-    *_shipped("gpt-5.4-mini", 0.75, 0.075, 4.5),
-    *_shipped("gpt-5.4-nano", 0.2, 0.02, 1.25),
-    *_shipped("gpt-5.1", 1.25, 0.125, 10),
-    *_shipped("gpt-5", 1.25, 0.125, 10),
-    *_shipped("gpt-5-mini", 0.25, 0.025, 2),
-    *_shipped("gpt-5-nano", 0.05, 0.005, 0.4),
-    *_shipped("gpt-4.1", 2, 0.5, 8),
-    *_shipped("gpt-4.1-mini", 0.4, 0.1, 1.6),
-    *_shipped("gpt-4.1-nano", 0.1, 0.025, 0.4),
-    *_shipped("gpt-4o", 2.5, 1.25, 10),
-    *_shipped("gpt-4o-mini", 0.15, 0.075, 0.6),
-    *_shipped("o3", 2, 0.5, 8),
-    *_shipped("o4-mini", 1.1, 0.275, 4.4),
+    _shipped("builtin", 0, 0, 0),
+    _shipped("gpt-5.5", 5, 0.5, 30),
+    _shipped("gpt-5.4", 2.5, 0.25, 15),
+    _shipped("gpt-5.4-mini", 0.75, 0.075, 4.5),
+    _shipped("gpt-5.4-nano", 0.2, 0.02, 1.25),
+    _shipped("gpt-5.1", 1.25, 0.125, 10),
+    _shipped("gpt-5", 1.25, 0.125, 10),
+    _shipped("gpt-5-mini", 0.25, 0.025, 2),
+    _shipped("gpt-5-nano", 0.05, 0.005, 0.4),
+    _shipped("gpt-4.1", 2, 0.5, 8),
+    _shipped("gpt-4.1-mini", 0.4, 0.1, 1.6),
+    _shipped("gpt-4.1-nano", 0.1, 0.025, 0.4),
+    _shipped("gpt-4o", 2.5, 1.25, 10),
+    _shipped("gpt-4o-mini", 0.15, 0.075, 0.6),
+    _shipped("o3", 2, 0.5, 8),
+    _shipped("o4-mini", 1.1, 0.275, 4.4),
 ]
 """Well-known models, in dollars as their provider listed them on `PRICED_ON`."""
+
+
+_DATE = re.compile(r"-20\d\d-?\d\d-?\d\d$")
 
 
 def price_of(model: str, own: Sequence[Price]) -> Price | None:
     """The price of a model: one that the user has set, else one that came with rlmd; None if nobody knows.
 
-    The same name comes before a pattern, and a longer pattern before a shorter one.
+    The same name comes before a pattern, and a longer pattern before a shorter one. A name stands for its
+    dated versions too, such as `gpt-5-2025-08-07`.
     """
+    undated = _DATE.sub("", model)
     for prices in (own, SHIPPED):
-        fitting = [price for price in prices if fnmatchcase(model, price.model)]
+        fitting = [p for p in prices if fnmatchcase(model, p.model) or p.model == undated]
         if fitting:
             return max(fitting, key=lambda price: (price.model == model, len(price.model)))
     return None

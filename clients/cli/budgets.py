@@ -112,7 +112,9 @@ def list_prices(app: App) -> None:
     if app.json:
         out.print_json(found)
         return
-    rows = [(p.model, p.input, p.cached, p.output, "yours" if p.own else "") for p in found]
+    rows = [
+        (p.model, f"{p.input:g}", f"{p.cached:g}", f"{p.output:g}", "yours" if p.own else "") for p in found
+    ]
     out.table(("model", "input", "cached", "output", ""), rows)
 
 

@@ -24,7 +24,7 @@ from rlmd.memory.costs import (
     price_of,
 )
 from rlmd.memory.ledger import Refused, Reserved
-from rlmd.memory.records import ModelCall, Run, RunLimits
+from rlmd.memory.records import ModelCall, Run, RunLimits, RunState
 from rlmd.memory.store import Transaction
 
 from .host import Home, opened
@@ -50,9 +50,7 @@ def begin(home: Home, agent: str = "main") -> Run:
 
 def bound(home: Home, period: Period, measure: Measure, most: int, *, agent: str = "") -> None:
     day = home.clock.now().date().isoformat()
-    home.write(
-        lambda tx: tx.budgets.set(tx.agents.get(agent) if agent else None, period, measure, most, day)
-    )
+    home.write(lambda tx: tx.budgets.set(tx.agents.get(agent) if agent else None, period, measure, most, day))
 
 
 def used(home: Home, period: Period = Period.DAY, *, agent: str = "") -> Amounts:
@@ -227,9 +225,10 @@ def test_the_sums_are_those_of_the_ledger_whatever_happens(home: Home) -> None:
 
 
 def test_a_deleted_agent_leaves_what_it_has_spent_and_not_its_budgets(home: Home) -> None:
-    run = home.write(lambda tx: tx.agents.create("other")) and begin(home, "other")
+    home.write(lambda tx: tx.agents.create("other"))
+    run = begin(home, "other")
     bound(home, Period.TOTAL, Measure.TOKENS, 5, agent="other")
-    home.write(lambda tx: tx.runs.end(run, tx.runs.get(run.id).state.DONE))
+    home.write(lambda tx: tx.runs.end(run, RunState.DONE))
     reserved = reserve(home, run, call_of(run), agent="other")
     assert isinstance(reserved, Reserved)
     home.write(lambda tx: tx.ledger.settle(reserved.id, call_of(run)))
