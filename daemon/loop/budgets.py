@@ -10,13 +10,13 @@ period is over or somebody raises the budget.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from rlmd.daemon.models.api import Request
 from rlmd.memory.budgets import describe
-from rlmd.memory.costs import MILLION, Estimate, Measure, Period, next_start, shown
+from rlmd.memory.costs import MILLION, Estimate, Measure, Period, Scope, next_start, shown
 from rlmd.memory.ledger import Refused, Reserved, Standing, Wanted
 from rlmd.memory.records import Agent, ModelCall, Origin, Run
 from rlmd.memory.store import Transaction
@@ -88,7 +88,7 @@ def reserve(
     answer = tx.ledger.reserve(run, wish)
     if isinstance(answer, Refused) and not answer.passes:
         for each in tx.ledger.stopping(answer, wish.day):
-            text = f"I have stopped: {_used_up(each, agent)} {_goes_on(equipment, [each], wish.day)}"
+            text = f"I have stopped: {_used_up(each, agent)} {_goes_on(equipment, each, agent, wish.day)}"
             _tell(tx, agent, run, text)
             log.warning("agent %s: %s", agent.name, text)
     if isinstance(answer, Reserved):
@@ -113,7 +113,7 @@ def spent(equipment: Equipment, agent: Agent, refused: Refused, day: str, mark: 
     untils = [next_start(each.period, day, equipment.zone) for each in refused.spent]
     until = None if None in untils else max(filter(None, untils))
     last = refused.spent[untils.index(until)]
-    return Spent(until, f"{_used_up(last, agent)} {_goes_on(equipment, [last], day)}", mark)
+    return Spent(until, f"{_used_up(last, agent)} {_goes_on(equipment, last, agent, day)}", mark)
 
 
 def low(tx: Transaction, agent: Agent, day: str) -> str:
@@ -126,19 +126,18 @@ def low(tx: Transaction, agent: Agent, day: str) -> str:
 
 
 def _named(each: Standing, agent: Agent) -> str:
-    return describe(each.period, each.measure, each.most, agent.name if each.scope.value == "agent" else "")
+    return describe(each.period, each.measure, each.most, agent.name if each.scope is Scope.AGENT else "")
 
 
 def _used_up(each: Standing, agent: Agent) -> str:
     return f"the budget of {_named(each, agent)} is used up."
 
 
-def _goes_on(equipment: Equipment, found: Sequence[Standing], day: str) -> str:
-    each = found[0]
-    whose = " --agent NAME" if each.scope.value == "agent" else ""
+def _goes_on(equipment: Equipment, each: Standing, agent: Agent, day: str) -> str:
+    whose = f" --agent {agent.name}" if each.scope is Scope.AGENT else ""
     raised = f"when it is raised (`rlmd budget set {each.period} {each.measure} LIMIT{whose}`)"
     until = next_start(each.period, day, equipment.zone)
-    if each.period is Period.TOTAL or until is None:
+    if until is None:
         return f"It goes on {raised}."
     return f"It goes on at {until:%Y-%m-%d %H:%M %Z}, or {raised}."
 

@@ -22,13 +22,12 @@ from rlmd.memory.records import EntryKind, Run, RunState
 from .host import RunHost
 from .observe import Observation, not_code, observe
 from .past import Past
+from .progress import Progress
 from .prompt import Prompt, ShownStep
 from .scribe import Scribe
 from .thinking import BROKEN, Thinking
 from .tokens import line
 
-SAME_FAULT = 3
-"""Times that the same code may fail in the same way, one after another, before the run is stopped."""
 EMPTY = (
     "Your reply was empty. Write one ```python block, or answer the person in plain words without a block."
 )
@@ -79,8 +78,7 @@ class Program:
         self._thinking = thinking
         self._feed = feed
         self._shown: list[ShownStep] = []
-        self._last = ("", "")
-        self._repeated = 1
+        self._progress = Progress()
 
     async def carry_out(self, past: Past, prompt: Prompt, session: Session) -> Ending:
         """Go on from the past to the end.
@@ -138,17 +136,13 @@ class Program:
         """A step is over: the model will be shown it.
 
         Raises:
-            RunFailed: it has failed in the same way once too often.
+            RunFailed: it gets nowhere.
         """
         outcome = observation.fault or "ok"
         fold = f"{line(code or reply.text, 120)} -> {line(outcome, 80)}"
         self._shown.append(ShownStep(number=number, reply=reply.text, shown=observation.shown, fold=fold))
-        same = (code, observation.fault)
-        self._repeated = self._repeated + 1 if observation.fault and same == self._last else 1
-        self._last = same
-        if self._repeated >= SAME_FAULT:
-            fault = line(observation.fault, 200)
-            raise RunFailed(f"limit: the same step failed {SAME_FAULT} times in the same way ({fault})")
+        if stuck := self._progress.stuck(code, observation, effects=bool(self._host.effects)):
+            raise RunFailed(stuck)
 
     async def _write(self, number: int, messages: Sequence[Message]) -> Reply:
         def on_text(text: str) -> None:

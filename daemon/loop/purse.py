@@ -45,31 +45,30 @@ class Purse:
         self._tree = tree
         self._scribe = scribe
 
-    async def take(self, request: Request, *, step: int, call: int) -> Taken:
-        """Reserve what a call may cost. While others are under way that may leave something, wait for them.
+    async def take(self, request: Request, *, step: int, call: int) -> Taken | asyncio.Event:
+        """Reserve what a call may cost; or while others under way may leave something, what to wait for.
 
         Raises:
             Exhausted: a limit of the run is used up.
             Spent: a budget is.
         """
-        while True:
-            wish = budgets.wanted(self._equipment, self._agent, request, step=step, call=call)
-            money = 0
-            if self._tree.counts_money:
-                money = self._store.read(lambda tx: tx.ledger.estimate(wish))  # noqa: B023
-            self._tree.take_call(wish.estimate.tokens, money)
-            change, mark = self._equipment.till.change, self._tree.wakes
-            try:
-                answer = await self._reserve(wish)
-            except BaseException:
-                self._tree.give_back(wish.estimate.tokens, money)
-                raise
-            if isinstance(answer, Reserved):
-                return Taken(wish=wish, reserved=answer.id, money=money, began=time.monotonic())
+        wish = budgets.wanted(self._equipment, self._agent, request, step=step, call=call)
+        money = 0
+        if self._tree.counts_money:
+            money = self._store.read(lambda tx: tx.ledger.estimate(wish))
+        self._tree.take_call(wish.estimate.tokens, money)
+        change, mark = self._equipment.till.change, self._tree.wakes
+        try:
+            answer = await self._reserve(wish)
+        except BaseException:
             self._tree.give_back(wish.estimate.tokens, money)
-            if not answer.passes:
-                raise budgets.spent(self._equipment, self._agent, answer, wish.day, mark)
-            await self._equipment.till.changed(change)
+            raise
+        if isinstance(answer, Reserved):
+            return Taken(wish=wish, reserved=answer.id, money=money, began=time.monotonic())
+        self._tree.give_back(wish.estimate.tokens, money)
+        if not answer.passes:
+            raise budgets.spent(self._equipment, self._agent, answer, wish.day, mark)
+        return change
 
     async def _reserve(self, wish: Wanted) -> Reserved | Refused:
         def work(tx: Transaction) -> tuple[Reserved | Refused, Row | None]:

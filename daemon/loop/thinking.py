@@ -12,7 +12,7 @@ from rlmd.memory.records import Agent, Run
 from rlmd.memory.store import Store
 
 from .equipment import Equipment, Tree
-from .purse import Purse
+from .purse import Purse, Taken
 from .scribe import Scribe, finish
 
 SUB_CALL = (
@@ -83,18 +83,27 @@ class Thinking:
             timeout_seconds=self._equipment.settings.model_timeout_seconds,
             key=f"{self._store.user.id}-{self._run.id}-{step}-{call}",
         )
-        async with self._equipment.model_slots:
-            taken = await self._purse.take(request, step=step, call=call)
-            try:
-                reply = await self._equipment.model.complete(request, on_text)
-            except asyncio.CancelledError:
-                # The provider was at work and will bill it, but never told us how much.
-                guess = Usage(input_tokens=taken.wish.estimate.input_tokens, estimated=True)
-                self._purse.pay(taken, Reply(text="", usage=guess, model=model, note="cancelled"))
-                await finish(self._scribe.commit())
-                raise
-            except ModelError:
-                await self._purse.release(taken)
-                raise
-        self._purse.pay(taken, reply)
+        while True:
+            async with self._equipment.model_slots:
+                taken = await self._purse.take(request, step=step, call=call)
+                if isinstance(taken, Taken):
+                    reply = await self._call(request, taken, on_text)
+                    break
+            # Not in a slot: whoever has a budget that is not used up must not wait for this one.
+            await self._equipment.till.changed(taken)
         return replace(reply, text=reply.text.replace("\x00", ""))
+
+    async def _call(self, request: Request, taken: Taken, on_text: OnText | None) -> Reply:
+        try:
+            reply = await self._equipment.model.complete(request, on_text)
+        except asyncio.CancelledError:
+            # The provider was at work and will bill it, but never told us how much.
+            guess = Usage(input_tokens=taken.wish.estimate.input_tokens, estimated=True)
+            self._purse.pay(taken, Reply(text="", usage=guess, model=request.model, note="cancelled"))
+            await finish(self._scribe.commit())
+            raise
+        except ModelError:
+            await self._purse.release(taken)
+            raise
+        self._purse.pay(taken, reply)
+        return reply
