@@ -127,7 +127,6 @@ def requests(of: Theirs) -> dict[str, dict[str, Any]]:
 
 
 OWN = {
-OWN = {
     *("CreateAgent", "ListAgents", "GetStatus", "GetSelf", "GetUsage", "Connect", "ListChannels"),
     *("ListPrices", "SetPrice", "DeletePrice"),
 }
