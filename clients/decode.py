@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rlmd.proto.rlmd.v1 import (
     admin_pb2,
     agents_pb2,
+    budgets_pb2,
     channels_pb2,
     memory_pb2,
     questions_pb2,
@@ -19,9 +20,11 @@ from rlmd.proto.rlmd.v1 import (
 )
 
 from . import updates as up
+from .money import MILLION, amount
 from .records import (
     AgentInfo,
     Author,
+    Budget,
     Call,
     Change,
     ChannelInfo,
@@ -36,6 +39,7 @@ from .records import (
     Origin,
     Permit,
     Preview,
+    Price,
     Question,
     QuestionState,
     Replayed,
@@ -72,6 +76,20 @@ _STATES = {
     runs_pb2.RUN_STATE_FAILED: RunState.FAILED,
     runs_pb2.RUN_STATE_CANCELLED: RunState.CANCELLED,
 }
+PERIODS = {
+    "day": budgets_pb2.BUDGET_PERIOD_DAY,
+    "month": budgets_pb2.BUDGET_PERIOD_MONTH,
+    "total": budgets_pb2.BUDGET_PERIOD_TOTAL,
+}
+MEASURES = {
+    "money": budgets_pb2.BUDGET_MEASURE_MONEY,
+    "tokens": budgets_pb2.BUDGET_MEASURE_TOKENS,
+    "model_calls": budgets_pb2.BUDGET_MEASURE_MODEL_CALLS,
+    "steps": budgets_pb2.BUDGET_MEASURE_STEPS,
+    "seconds": budgets_pb2.BUDGET_MEASURE_SECONDS,
+}
+_PERIODS = {number: name for name, number in PERIODS.items()}
+_MEASURES = {number: name for name, number in MEASURES.items()}
 _QUESTION_STATES = {
     questions_pb2.QUESTION_STATE_OPEN: QuestionState.OPEN,
     questions_pb2.QUESTION_STATE_ANSWERED: QuestionState.ANSWERED,
@@ -250,6 +268,8 @@ def agent(message: agents_pb2.Agent) -> AgentInfo:
             depth=max(limits.depth, 0) if limits.depth else None,
             seconds=limits.seconds or None,
             model_calls=limits.model_calls or None,
+            tokens=limits.tokens or None,
+            money=limits.money / MILLION if limits.money else None,
         ),
         create_time=from_time(message.create_time),
         update_time=from_time(message.update_time),
@@ -263,7 +283,32 @@ def usage(message: runs_pb2.UsageTotals, group: str = "") -> Usage:
         cached_tokens=message.cached_tokens,
         model_calls=message.model_calls,
         estimated=message.estimated,
+        cost=message.cost / MILLION,
+        unpriced_calls=message.unpriced_calls,
         group=group,
+    )
+
+
+def budget(message: budgets_pb2.Budget) -> Budget:
+    measure = _MEASURES[message.measure]
+    return Budget(
+        agent=last(message.agent),
+        period=_PERIODS[message.period],
+        measure=measure,
+        limit=amount(message.limit, measure),
+        spent=amount(message.spent, measure),
+        by_default=message.by_default,
+        end_time=_time(message, "end_time"),
+    )
+
+
+def price(message: budgets_pb2.Price) -> Price:
+    return Price(
+        model=message.model,
+        input=message.input / MILLION,
+        cached=message.cached / MILLION,
+        output=message.output / MILLION,
+        own=message.own,
     )
 
 
@@ -350,7 +395,7 @@ def update(message: runs_pb2.RunUpdate) -> up.Update | None:
                 call=call(asked.call),
             )
         case "waiting":
-            return up.Waiting(**base, until=_time(message.waiting, "until"))
+            return up.Waiting(**base, until=_time(message.waiting, "until"), reason=message.waiting.reason)
         case "woken":
             return up.Woken(**base)
         case "observation":

@@ -235,6 +235,9 @@ class Limits:
     """Levels of `rlm` below a run."""
     seconds: int | None = None
     model_calls: int | None = None
+    tokens: int | None = None
+    money: float | None = None
+    """Dollars. It and `tokens` are for the run and all below it; None means that only budgets bound them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,6 +265,10 @@ class Usage:
     model_calls: int = 0
     estimated: bool = False
     """Whether some of it is an estimate, because the provider gave no count."""
+    cost: float = 0.0
+    """Dollars, of the calls whose price is known."""
+    unpriced_calls: int = 0
+    """Calls whose price nobody knows."""
     group: str = ""
     """What it is the sum of, in the results of `usage`."""
 
@@ -320,6 +327,38 @@ class RunInfo:
     start_time: datetime | None
     end_time: datetime | None
     steps: Sequence[Step] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How much may be used in a time, and how much is."""
+
+    agent: str
+    """Empty: all of the user's agents together."""
+    period: str
+    """`day`, `month` or `total`."""
+    measure: str
+    """`money` (in dollars), `tokens`, `model_calls`, `steps` or `seconds` (at work)."""
+    limit: float
+    spent: float
+    """With what is reserved for model calls under way."""
+    by_default: bool
+    """Whether it comes from the daemon's settings."""
+    end_time: datetime | None
+    """When the time is over; None: never."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """What a model costs, in dollars for a million tokens."""
+
+    model: str
+    """Its name; `*` in it stands for any text."""
+    input: float
+    cached: float
+    output: float
+    own: bool
+    """Whether you have set it; else it came with rlmd."""
 
 
 @dataclass(frozen=True, kw_only=True)

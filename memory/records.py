@@ -150,6 +150,10 @@ class RunLimits:
     depth: int | None = None
     seconds: int | None = None
     model_calls: int | None = None
+    tokens: int | None = None
+    """Of all model calls together; None means that only budgets bound them, and so for `money`."""
+    money: int | None = None
+    """Micro-dollars."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -429,13 +433,17 @@ class Occurrence:
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """Tokens and model calls, summed."""
+    """Tokens, model calls and money, summed."""
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
     model_calls: int = 0
     estimated: bool = False
+    cost: int = 0
+    """Micro-dollars, of the calls whose price is known."""
+    unpriced: int = 0
+    """Calls whose price nobody knows."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,6 @@ from .records import (
     CallState,
     EntryKind,
     Event,
-    ModelCall,
     Origin,
     QuestionState,
     Run,
@@ -53,6 +52,8 @@ _SUMS = (
     func.sum(model_calls.c.cached_tokens),
     func.count(model_calls.c.id),
     func.max(model_calls.c.estimated),
+    func.coalesce(func.sum(model_calls.c.cost), 0),
+    func.count(model_calls.c.id) - func.count(model_calls.c.cost),
 )
 _used = (
     select(_tree.c.top, *_SUMS).join(model_calls, model_calls.c.run_id == _tree.c.id).group_by(_tree.c.top)
@@ -68,6 +69,7 @@ _start = _change.values(
     attempts=runs.c.attempts + 1,
     start_time=func.coalesce(runs.c.start_time, bindparam("time")),
     wake_time=None,
+    reason="",
 )
 _child = select(runs.c.id).where(
     runs.c.parent_id == bindparam("parent"), runs.c.parent_call == bindparam("call")
@@ -92,7 +94,6 @@ _root = Prepared(update(runs).where(runs.c.id == bindparam("run")).values(root_i
 _of_message = Prepared(
     update(messages).where(messages.c.id == bindparam("message")).values(run_id=bindparam("run"))
 )
-_add_model_call = insert(model_calls)
 
 
 class Runs:
@@ -223,10 +224,14 @@ class Runs:
         values = {"state": RunState.QUEUED.value, "attempts": attempts}
         self._connection.execute(update(runs).where(runs.c.id == run.id).values(values))
 
-    def park(self, run: Run, wake_time: datetime | None) -> None:
-        """The run waits from now on, at the longest until `wake_time`. What it did so far is no attempt."""
+    def park(self, run: Run, wake_time: datetime | None, reason: str = "") -> None:
+        """The run waits from now on, at the longest until `wake_time`. What it did so far is no attempt.
+
+        It has a `reason` if a budget is used up: then it goes on as well when there is more.
+        """
         values = {
             "state": RunState.WAITING.value,
+            "reason": reason,
             "attempts": 0,
             "wake_time": None if wake_time is None else to_micros(wake_time),
         }
@@ -290,21 +295,15 @@ class Runs:
 
     # -- what it cost -----------------------------------------------------------------------------
 
-    def charge(self, run: Run, agent_id: int, call: ModelCall) -> None:
-        """Enter a model call into the ledger."""
-        values = {**asdict(call), "run_id": run.id, "root_id": run.root, "agent_id": agent_id}
-        values.pop("run")
-        self._connection.execute(_add_model_call, {**values, "time": to_micros(self._now)})
-
     def usage(
         self, group: str = "", *, since: datetime | None = None, until: datetime | None = None
     ) -> list[tuple[str, Usage]]:
-        """Usage of the user's agents, in all or by `agent`, `model`, `day` (UTC) or `run` (newest 1,000)."""
+        """Usage of the user's agents, in all or by `agent`, `model`, `day` or `run` (newest 1,000)."""
         keys: dict[str, Any] = {
             "": func.max(""),
             "agent": agents.c.name,
             "model": model_calls.c.model,
-            "day": model_calls.c.time // 86_400_000_000,
+            "day": model_calls.c.day,
             "run": model_calls.c.run_id,
         }
         key = keys[group]
@@ -379,6 +378,17 @@ def answered(connection: Connection) -> list[tuple[int, int]]:
     return sorted(found, key=lambda each: each[1])
 
 
+def held_up(connection: Connection) -> list[tuple[int, int, int]]:
+    """(user id, agent id, run id) of the root runs that wait because a budget is used up, oldest first."""
+    statement = (
+        select(agents.c.user_id, runs.c.agent_id, runs.c.id)
+        .join(agents, runs.c.agent_id == agents.c.id)
+        .where(runs.c.state == RunState.WAITING.value, runs.c.parent_id.is_(None), runs.c.reason != "")
+        .order_by(runs.c.id)
+    )
+    return [(user_id, agent_id, run_id) for user_id, agent_id, run_id in connection.execute(statement)]
+
+
 def _missing(run_id: int) -> NotFound:
     return NotFound(f"there is no run {run_id}", field="name", remedy="List the runs that exist.")
 
@@ -390,6 +400,8 @@ def _usage(sums: Sequence[Any]) -> Usage:
         cached_tokens=sums[2],
         model_calls=sums[3],
         estimated=bool(sums[4]),
+        cost=sums[5],
+        unpriced=sums[6],
     )
 
 
@@ -397,8 +409,6 @@ def _label(group: str, key: Any, agent: str) -> str:
     match group:
         case "agent":
             return f"agents/{key}"
-        case "day":
-            return from_micros(key * 86_400_000_000).date().isoformat()
         case "run":
             return f"agents/{agent}/runs/{key}"
     return str(key)

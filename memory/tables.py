@@ -389,8 +389,79 @@ model_calls = Table(
     Column("tries", Integer, nullable=False),
     Column("note", Text, nullable=False),
     Column("seconds", Float, nullable=False),
+    # Micro-dollars; NULL where nobody knew the price.
+    Column("cost", BigInteger),
+    # The day in the owner's zone, by which it is summed.
+    Column("day", Text, nullable=False, server_default=""),
     Column("time", BigInteger, nullable=False),
     Index("ix_model_calls_agent_id_time", "agent_id", "time"),
+)
+
+reservations = Table(
+    "reservations",
+    metadata,
+    # A call of a model that is under way: what it may cost is counted already. Settling deletes the row.
+    Column("id", BigId, primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("agent_id", BigInteger, nullable=False),
+    Column("run_id", BigInteger, nullable=False),
+    Column("root_id", BigInteger, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("call", Integer, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("day", Text, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("money", BigInteger),
+    Column("time", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+spending = Table(
+    "spending",
+    metadata,
+    # Running sums, reservations included: a row for each day on which something was used, and one without
+    # a day for all of them. They outlive the agent, whose calls its deletion takes out of the ledger.
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("scope", Text, primary_key=True),
+    Column("scope_id", BigInteger, primary_key=True),
+    Column("day", Text, primary_key=True),
+    Column("money", BigInteger, nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+    Column("model_calls", BigInteger, nullable=False),
+    Column("steps", BigInteger, nullable=False),
+    Column("micros", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("scope", Text, nullable=False),
+    # The agent's number; 0 for the user.
+    Column("scope_id", BigInteger, nullable=False),
+    Column("period", Text, nullable=False),
+    Column("measure", Text, nullable=False),
+    # NULL: the default of the settings was taken away, and must not come back.
+    Column("most", BigInteger),
+    Column("by_default", Boolean, nullable=False),
+    # The day of the last warning, and of the last stop: one of each in a period.
+    Column("warned", Text, nullable=False),
+    Column("stopped", Text, nullable=False),
+    UniqueConstraint("user_id", "scope", "scope_id", "period", "measure"),
+)
+
+prices = Table(
+    "prices",
+    metadata,
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("input", BigInteger, nullable=False),
+    Column("cached", BigInteger, nullable=False),
+    Column("output", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 requests = Table(

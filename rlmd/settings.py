@@ -93,6 +93,12 @@ class Settings:
     max_model_calls: int = _number(500, 1, 10_000)
     """Model calls of a run and its children together."""
 
+    daily_money: float = _number(5.0, 0, 100_000)
+    """Dollars a day for all agents of a user together, unless the user has set a budget; 0: no bound."""
+
+    daily_tokens: int = _number(20_000_000, 0, 1_000_000_000_000)
+    """The same in tokens, which also bounds models whose price nobody knows; 0: no bound."""
+
     model_timeout_seconds: float = _number(300.0, 1, 3_600)
     """How long one call of a model may take, in seconds."""
 

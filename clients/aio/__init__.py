@@ -7,6 +7,7 @@ from rlmd.clients.channels.task import Channel
 
 from .admin import Admin
 from .agents import Agent
+from .budgets import Budgets
 from .client import Client, connect
 from .large import Reader
 from .log import Log
@@ -28,3 +29,4 @@ __all__ = [
     "Schedules",
     "connect",
 ]
+__all__ = ["Admin", "Agent", "Budgets", "Client", "Log", "Memory", "Questions", "Reader", "Run", "connect"]

@@ -20,6 +20,7 @@ from rlmd.proto.rlmd.v1.channels_pb2_grpc import ChannelsStub
 
 from .admin import Admin
 from .agents import Agent, list_runs, to_limits
+from .budgets import Budgets
 from .connection import Connection, request_id
 from .questions import Questions
 from .schedules import Schedules
@@ -56,6 +57,7 @@ class Client:
         self._connection = connection
         self._agents = AgentsStub(connection.channel)
         self.admin = Admin(connection)
+        self.budgets = Budgets(connection)
         self.questions = Questions(connection)
         self.schedules = Schedules(connection)
 

@@ -104,6 +104,15 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
         note(empty)
 
 
+def bar(part: float, whole: float, width: int = 20) -> str:
+    """A bar as long as the part is of the whole, on a terminal; in a pipe the share."""
+    share = min(part / whole, 1.0) if whole else 1.0
+    if not is_terminal():
+        return f"{share:.0%}"
+    eighths = round(share * width * 8)
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+
+
 def fields(pairs: Mapping[str, object]) -> None:
     """One thing's fields, a line each."""
     width = max(map(len, pairs), default=0)

@@ -47,6 +47,8 @@ Exit codes:
         "user": "admin:user",
         "token": "admin:token",
         "usage": "admin:usage",
+        "budget": "budgets:budget",
+        "price": "budgets:price",
         "config": "config:config",
         "doctor": "doctor:doctor",
         "demo": "demo:demo",

@@ -8,6 +8,7 @@ from rlmd.clients.channels.thread import Channel
 
 from .admin import Admin
 from .agents import Agent
+from .budgets import Budgets
 from .client import Client, connect
 from .large import Reader
 from .log import Log
@@ -29,3 +30,4 @@ __all__ = [
     "Schedules",
     "connect",
 ]
+__all__ = ["Admin", "Agent", "Budgets", "Client", "Log", "Memory", "Questions", "Reader", "Run", "connect"]

@@ -9,7 +9,8 @@ from dataclasses import fields
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from rlmd.clients import decode
-from rlmd.clients.check import INT32, check_bool, check_choice, check_int, check_str, check_type
+from rlmd.clients.check import INT32, INT64, check_bool, check_choice, check_int, check_str, check_type
+from rlmd.clients.money import check_money
 from rlmd.clients.records import AgentInfo, Limits, Permit, RunInfo, RunState
 from rlmd.clients.updates import Asked, Ended, Reply, Said, Update, Waiting, question_text
 from rlmd.errors import Cancelled, InvalidInput, ModelError
@@ -196,7 +197,7 @@ def to_limits(limits: Limits | None) -> agents_pb2.RunLimits | None:
         return None
     check_type(limits, Limits, "limits")
     given = {
-        field.name: check_int(value, f"limits.{field.name}", 0, INT32)
+        field.name: _limit(field.name, value)
         for field in fields(limits)
         if (value := getattr(limits, field.name)) is not None
     }
@@ -224,3 +225,10 @@ def list_runs(
         if len(found) == most:
             break
     return found
+
+
+def _limit(name: str, value: object) -> int:
+    field = f"limits.{name}"
+    if name == "money":
+        return check_money(value, field)
+    return check_int(value, field, 0, INT64 if name == "tokens" else INT32)

@@ -12,8 +12,9 @@ import contextlib
 import json
 import logging
 from collections import defaultdict, deque
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from typing import Any, TypeVar
 
 from rlmd.daemon.feed import Feed
@@ -22,6 +23,7 @@ from rlmd.daemon.schedules import tick
 from rlmd.daemon.schedules.bell import Alarm
 from rlmd.daemon.schedules.tick import Ticker
 from rlmd.errors import NotFound, RlmdError
+from rlmd.memory.costs import Measure, Period
 from rlmd.memory.records import (
     Agent,
     Channel,
@@ -36,7 +38,7 @@ from rlmd.memory.records import (
 )
 from rlmd.memory.store import House, Store, Transaction, digest_of
 
-from . import calling
+from . import budgets, calling
 from .equipment import Equipment, Tree
 from .fork import MISSING, fork
 from .mailbox import Accepted, Letter, receive
@@ -110,6 +112,11 @@ class Engine:
 
     async def start(self) -> None:
         """Find what the last daemon left unfinished: end it honestly, or take it up again."""
+        await asyncio.wrap_future(self._house.for_all(lambda tx: tx.budgets.defaults(self.default_budgets)))
+        # Before anything is at work: a call under way has a reservation too.
+        left = await asyncio.wrap_future(self._house.for_all(lambda tx: tx.ledger.settle_left()))
+        if any(left):
+            log.info("%d model calls were cut off; they are settled at their estimates", sum(left))
         for user, run_id in self._house.unfinished():
             store = self._house.store(user)
             try:
@@ -122,6 +129,7 @@ class Engine:
                 self._enqueue(store, run)
         for user, run_id in self._house.answered():
             await self._rouse(user, run_id)
+        await self._wake_held_up()
         self._alarm = asyncio.create_task(self._wake_in_time(), name="alarm")
         self.ticker.start()
 
@@ -350,6 +358,33 @@ class Engine:
         for run in runs:
             await self.cancel(store, run.id, reason)
 
+    # -- budgets ----------------------------------------------------------------------------------
+
+    @property
+    def zone(self) -> tzinfo:
+        """The owner's."""
+        return self._equipment.zone
+
+    def today(self) -> str:
+        """The day in the owner's zone, like 2026-11-01."""
+        return self._equipment.today()
+
+    @property
+    def default_budgets(self) -> Mapping[tuple[Period, Measure], int]:
+        """What each user may use, unless they have set it otherwise."""
+        return budgets.defaults(self._equipment.settings)
+
+    async def budgets_changed(self, store: Store) -> None:
+        """Let the user's runs that wait for a budget look whether there is more."""
+        for active in tuple(self._active.values()):
+            if active.store.user.id == store.user.id:
+                active.tree.wake_all()
+        await self._wake_held_up()
+
+    async def _wake_held_up(self) -> None:
+        for user, run_id in self._house.held_up(self.today()):
+            await self._rouse(user, run_id)
+
     # -- waking -----------------------------------------------------------------------------------
 
     async def _wake(self, store: Store, told: Question | ChannelCall | Run) -> None:
@@ -425,7 +460,7 @@ class Engine:
             run, agent = store.read(lambda tx: _with_agent(tx, run_id))
             if run.state is not RunState.QUEUED:
                 return
-            tree = Tree(run.limits.model_calls or 1, used=run.usage.model_calls)
+            tree = Tree(run.limits, used=run.usage)
             task = asyncio.create_task(self._run(store, agent, run, tree), name=f"run {run_id}")
             active = self._active[run_id] = _Active(task, tree, store)
             try:

@@ -104,12 +104,14 @@ class RunHost:
         self._standing: set[int] = set()
         """Calls whose row is in the journal without what they come to."""
         self._tree = tree
-        self._resting: dict[int, datetime | None] = {}
+        self._resting: dict[int, tuple[datetime | None, str]] = {}
         self._parked = False
         self.mark = 0
         """The tree's count of wakes when the run was last found to rest."""
         self.wake_time: datetime | None = None
         """When the first of the calls that it then rested on is over by itself; None if none will be."""
+        self.wait_reason = ""
+        """Which used up budget one of them waits for."""
         self.step = 0
         self.count = run.calls
         """Calls so far."""
@@ -189,12 +191,14 @@ class RunHost:
 
     def rests(self, calls: Collection[int]) -> bool:
         now = self._equipment.clock.now()
-        untils = [self._resting.get(call, now) for call in calls]
+        resting = [self._resting.get(call, (now, "")) for call in calls]
+        untils = [until for until, _ in resting]
         if not untils or any(until is not None and until - now < LONG for until in untils):
             return False
         self._parked = True
         self.mark = self._tree.wakes
         self.wake_time = min((until for until in untils if until is not None), default=None)
+        self.wait_reason = next((reason for _, reason in resting if reason), "")
         return True
 
     @property
@@ -203,9 +207,12 @@ class RunHost:
         return self._parked or self._tree.suspended
 
     @contextmanager
-    def resting(self, call: Call, until: datetime | None) -> Iterator[None]:
-        """The call waits for something that outlives the process; it ends at `until` in any case."""
-        self._resting[call.number] = until
+    def resting(self, call: Call, until: datetime | None, reason: str = "") -> Iterator[None]:
+        """The call waits for something that outlives the process; it ends at `until` in any case.
+
+        `reason` says which budget is used up, if that is what it waits for.
+        """
+        self._resting[call.number] = until, reason
         try:
             yield
         finally:

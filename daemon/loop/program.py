@@ -22,13 +22,12 @@ from rlmd.memory.records import EntryKind, Origin, Run, RunState
 from .host import RunHost
 from .observe import Observation, not_code, observe
 from .past import Past
+from .progress import Progress
 from .prompt import Prompt, ShownStep
 from .scribe import Scribe
 from .thinking import BROKEN, Thinking
 from .tokens import line
 
-SAME_FAULT = 3
-"""Times that the same code may fail in the same way, one after another, before the run is stopped."""
 EMPTY = (
     "Your reply was empty. Write one ```python block, or answer the person in plain words without a block."
 )
@@ -79,8 +78,7 @@ class Program:
         self._thinking = thinking
         self._feed = feed
         self._shown: list[ShownStep] = []
-        self._last = ("", "")
-        self._repeated = 1
+        self._progress = Progress()
 
     async def carry_out(self, past: Past, prompt: Prompt, session: Session) -> Ending:
         """Go on from the past to the end.
@@ -112,8 +110,7 @@ class Program:
                 observation, finished = await self._perform(number, parsed, session, there)
             if self._host.ended or finished:
                 return Ending(state=RunState.DONE, result=self._host.result)
-            # On disk before the model is called again.
-            await self._scribe.commit()
+            # It is on disk before the model is called again: it commits with what is reserved for the call.
             self._show(number, reply, code, observation)
         raise RunFailed(f"limit: steps ({most})")
 
@@ -142,17 +139,13 @@ class Program:
         """A step is over: the model will be shown it.
 
         Raises:
-            RunFailed: it has failed in the same way once too often.
+            RunFailed: it gets nowhere.
         """
         outcome = observation.fault or "ok"
         fold = f"{line(code or reply.text, 120)} -> {line(outcome, 80)}"
         self._shown.append(ShownStep(number=number, reply=reply.text, shown=observation.shown, fold=fold))
-        same = (code, observation.fault)
-        self._repeated = self._repeated + 1 if observation.fault and same == self._last else 1
-        self._last = same
-        if self._repeated >= SAME_FAULT:
-            fault = line(observation.fault, 200)
-            raise RunFailed(f"limit: the same step failed {SAME_FAULT} times in the same way ({fault})")
+        if stuck := self._progress.stuck(code, observation, effects=bool(self._host.effects)):
+            raise RunFailed(stuck)
 
     async def _write(self, number: int, messages: Sequence[Message]) -> Reply:
         def on_text(text: str) -> None:
@@ -161,9 +154,9 @@ class Program:
         try:
             return await self._thinking.complete(messages, self._model, step=number, on_text=on_text)
         except Exhausted as error:
-            if error.field != "model_calls":
+            if error.field not in ("model_calls", "tokens", "money"):
                 raise
-            raise RunFailed(f"limit: model_calls. {error}") from error
+            raise RunFailed(f"limit: {error.field}. {error}") from error
         except ModelError as error:
             raise RunFailed(f"the model failed: {error}") from error
 

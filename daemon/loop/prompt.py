@@ -26,6 +26,7 @@ from rlmd.memory.records import Agent, Origin, Run
 from rlmd.memory.search import Shelf
 from rlmd.memory.store import Store, Transaction
 
+from .budgets import low
 from .calling import who
 from .equipment import Equipment
 from .tokens import cut, line, tokens
@@ -136,8 +137,9 @@ async def _card(equipment: Equipment, store: Store, agent: Agent, run: Run, room
     event, zone = run.event, equipment.zone
     # A few point reads are faster here than a thread is woken.
     space, facts, there, recent = store.read(lambda tx: _state(tx, agent, run))
+    budget = store.read(lambda tx: low(tx, agent, equipment.today()))
     hits = await _memories(equipment, Shelf(space_id=space), event.text)
-    head = f"It is {equipment.local_now():%A, %Y-%m-%d %H:%M %Z}. {cut(facts, int(room * FACTS))}"
+    head = f"It is {equipment.local_now():%A, %Y-%m-%d %H:%M %Z}. {budget}{cut(facts, int(room * FACTS))}"
     if there:
         head += f"\n{cut(there, int(room * FACTS))}"
     end = [

@@ -28,7 +28,7 @@ from .service import Service
 log = logging.getLogger(__name__)
 
 TEXTS = ("instructions", "model", "sub_model")
-LIMITS = ("steps", "depth", "seconds", "model_calls")
+LIMITS = ("steps", "depth", "seconds", "model_calls", "tokens", "money")
 PATHS = (*TEXTS, "limits", *(f"limits.{name}" for name in LIMITS))
 DELETE_TRIES = 3
 """A message may come between the cancelling of runs and the delete; then once more."""

@@ -51,6 +51,14 @@ POLICY: dict[str, dict[str, Access]] = {
         "CreatePermit": Access.USER,
         "DeletePermit": Access.USER,
     },
+    "rlmd.v1.Budgets": {
+        "ListBudgets": Access.USER,
+        "SetBudget": Access.USER,
+        "DeleteBudget": Access.USER,
+        "ListPrices": Access.USER,
+        "SetPrice": Access.USER,
+        "DeletePrice": Access.USER,
+    },
     "rlmd.v1.Memory": {
         "GetVariable": Access.USER,
         "ListVariables": Access.USER,

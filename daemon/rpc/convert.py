@@ -157,6 +157,8 @@ def limits(record: RunLimits) -> agents_pb2.RunLimits:
         depth=-1 if record.depth == 0 else record.depth or 0,
         seconds=record.seconds or 0,
         model_calls=record.model_calls or 0,
+        tokens=record.tokens or 0,
+        money=record.money or 0,
     )
 
 
@@ -167,6 +169,8 @@ def limits_from(message: agents_pb2.RunLimits) -> RunLimits:
         depth=0 if message.depth == -1 else message.depth or None,
         seconds=message.seconds or None,
         model_calls=message.model_calls or None,
+        tokens=message.tokens or None,
+        money=message.money or None,
     )
 
 
@@ -213,6 +217,8 @@ def usage(record: Usage) -> runs_pb2.UsageTotals:
         cached_tokens=record.cached_tokens,
         model_calls=record.model_calls,
         estimated=record.estimated,
+        cost=record.cost,
+        unpriced_calls=record.unpriced,
     )
 
 

@@ -75,6 +75,20 @@ REFUSED: list[tuple[str, Call]] = [
     ("version", lambda c: m(c).slice("n", 0, 5, version="1")),
     ("pattern", lambda c: m(c).grep(3)),
     ("k", lambda c: m(c).grep("x", k=None)),
+    ("agent", lambda c: c.budgets.list(agent=3)),  # type: ignore[arg-type]
+    ("limit", lambda c: c.budgets.set("day", "money", -1)),
+    ("limit", lambda c: c.budgets.set("day", "money", "5")),  # type: ignore[arg-type]
+    ("limit", lambda c: c.budgets.set("day", "money", float("nan"))),
+    ("limit", lambda c: c.budgets.set("day", "tokens", 1.5)),
+    ("limit", lambda c: c.budgets.set("day", "tokens", BIG)),
+    ("period", lambda c: c.budgets.set("week", "tokens", 1)),  # type: ignore[arg-type]
+    ("measure", lambda c: c.budgets.set("day", "euros", 1)),  # type: ignore[arg-type]
+    ("period", lambda c: c.budgets.remove(None, "tokens")),  # type: ignore[arg-type]
+    ("model", lambda c: c.budgets.set_price(3, input=1, output=1)),  # type: ignore[arg-type]
+    ("input", lambda c: c.budgets.set_price("m", input=-1, output=1)),
+    ("output", lambda c: c.budgets.set_price("m", input=1, output=float("inf"))),
+    ("model", lambda c: c.budgets.remove_price(3)),  # type: ignore[arg-type]
+    ("limits.money", lambda c: c.create_agent("never", limits=Limits(money=-1))),
     ("agent", lambda c: c.agent(3)),  # type: ignore[arg-type]
     ("agent", lambda c: c.create_agent(3)),  # type: ignore[arg-type]
     ("limits.steps", lambda c: c.create_agent("never", limits=Limits(steps=BIG))),
@@ -158,7 +172,7 @@ REFUSED: list[tuple[str, Call]] = [
 ]
 """A field, and a call that gives what it cannot be."""
 
-WITHOUT_ARGUMENTS = {"close", "status", "agents", "get", "wait", "whoami", "users"}
+WITHOUT_ARGUMENTS = {"close", "status", "agents", "get", "wait", "whoami", "users", "prices"}
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +201,7 @@ def test_the_table_has_every_method() -> None:
         rlmd.Questions,
         rlmd.Channel,
         rlmd.Schedules,
+        rlmd.Budgets,
     ):
         for name, method in inspect.getmembers(kind, inspect.isfunction):
             if not name.startswith("_") and len(inspect.signature(method).parameters) > 1:

@@ -12,12 +12,14 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from rlmd.memory.records import EntryKind, Form
-from rlmd.proto.rlmd.v1 import agents_pb2, channels_pb2, memory_pb2, schedules_pb2
+from rlmd.proto.rlmd.v1 import agents_pb2, budgets_pb2, channels_pb2, memory_pb2, schedules_pb2
 from tests.daemon.rpc.host import METHODS, Client, Daemon, Refusal, daemon, methods, refusal
 
 CANARY = "canary-7f3a"
 TEXT = memory_pb2.Value(text=CANARY)
 MINE = memory_pb2.Value(text="bob")
+DAY, MONEY = budgets_pb2.BUDGET_PERIOD_DAY, budgets_pb2.BUDGET_MEASURE_MONEY
+PRICE = budgets_pb2.Price(model="bobs", input=1)
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,10 @@ async def secrets_of(served: Daemon) -> Theirs:
     sent = await alice.call("Send", agent="agents/hers", text=CANARY)
     await alice.call("Chat", agent="agents/main", text=CANARY)
     token = (await alice.call("CreateToken", label=CANARY)).token.name
+    await alice.call("SetPrice", price=budgets_pb2.Price(model=CANARY, input=1))
+    await alice.call(
+        "SetBudget", budget=budgets_pb2.Budget(agent="agents/hers", period=DAY, measure=MONEY, limit=1)
+    )
     run = await served.run(text=CANARY)
     await served.write(run, (EntryKind.STEP, {"reply": CANARY, "code": CANARY}, 1, 0, ""))
     question = await served.store("alice").write(
@@ -130,6 +136,9 @@ def requests(of: Theirs) -> dict[str, dict[str, Any]]:
         "ResumeSchedule": {"name": schedule},
         "RunSchedule": {"name": schedule},
         "ListOccurrences": {"parent": schedule},
+        "ListBudgets": {"agent": agent},
+        "SetBudget": {"budget": budgets_pb2.Budget(agent=agent, period=DAY, measure=MONEY, limit=1)},
+        "DeleteBudget": {"agent": agent, "period": DAY, "measure": MONEY},
         "ListRuns": {"parent": agent},
         "GetRun": {"name": run},
         "WatchRun": {"name": run},
@@ -144,8 +153,9 @@ def requests(of: Theirs) -> dict[str, dict[str, Any]]:
     }
 
 
-OWN = {"CreateAgent", "ListAgents", "GetStatus", "GetSelf", "GetUsage", "Connect", "ListChannels"} | {
-    "PreviewSchedule"
+OWN = {
+    *("CreateAgent", "ListAgents", "GetStatus", "GetSelf", "GetUsage", "Connect", "ListChannels"),
+    *("ListPrices", "SetPrice", "DeletePrice", "PreviewSchedule"),
 }
 """Methods that name nothing that exists; what is said on a stream of Connect is in test_channels.py."""
 ADMINISTRATORS = {"CreateUser", "ListUsers"}
@@ -205,6 +215,8 @@ async def test_no_byte_of_another_reaches_a_caller(served: Daemon) -> None:
         ("ListOccurrences", {"parent": "agents/-/schedules/-"}),
         ("ListVariables", {"parent": "spaces/main", "show_deleted": True}),
         ("CreateAgent", {"agent_id": "hers"}),
+        ("SetPrice", {"price": PRICE}),
+        ("ListBudgets", {}),
         ("GetVariable", {"name": "spaces/hers/variables/diary"}),
         *((rpc, {}) for rpc in (*OWN - {"Connect"}, *ADMINISTRATORS)),
         ("Connect", {"hello": channels_pb2.Hello(channel="home")}),

@@ -86,6 +86,8 @@ class RunLimits(_message.Message):
     DEPTH_FIELD_NUMBER: _builtins.int
     SECONDS_FIELD_NUMBER: _builtins.int
     MODEL_CALLS_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    MONEY_FIELD_NUMBER: _builtins.int
     steps: _builtins.int
     """Steps of a run, 1 to 1,000."""
     depth: _builtins.int
@@ -94,6 +96,10 @@ class RunLimits(_message.Message):
     """Wall time of a run, in seconds, 1 to 86,400."""
     model_calls: _builtins.int
     """Model calls of a run and all its children together, 1 to 10,000."""
+    tokens: _builtins.int
+    """Tokens of a run and all its children together, at most 10^12; 0 means that only budgets bound them."""
+    money: _builtins.int
+    """Money for a run and all its children together, in micro-dollars, at most 10^12; 0 means as for `tokens`."""
     def __init__(
         self,
         *,
@@ -101,10 +107,12 @@ class RunLimits(_message.Message):
         depth: _builtins.int = ...,
         seconds: _builtins.int = ...,
         model_calls: _builtins.int = ...,
+        tokens: _builtins.int = ...,
+        money: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["depth", b"depth", "model_calls", b"model_calls", "seconds", b"seconds", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["depth", b"depth", "model_calls", b"model_calls", "money", b"money", "seconds", b"seconds", "steps", b"steps", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
