@@ -26,13 +26,20 @@ class Line:
 
     def __init__(self) -> None:
         self.news = asyncio.Event()
-        """Set when there may be something to do."""
+        """Set when there may be something to send."""
+        self.rung = True
+        """Whether the tables may have something that was not seen there."""
         self.calls: set[int] = set()
         """Calls that were sent on it and have no result yet."""
         self.answered: set[int] = set()
         """Those of them whose result is being written down."""
         self.free = False
         """Whether it waits for something to do: one that is amid sending to a slow client takes no calls."""
+
+    def ring(self) -> None:
+        """The tables may have something for it."""
+        self.rung = True
+        self.news.set()
 
     @property
     def room(self) -> int:
@@ -96,19 +103,19 @@ class Router:
             if call in line.calls:
                 line.calls.discard(call)
                 # There may be room for the next one now.
-                line.news.set()
+                line.ring()
 
     def ring(self, channel_ids: Collection[int]) -> None:
         """There may be something for these channels."""
         for channel_id in channel_ids:
             for line in self._lines.get(channel_id, ()):
-                line.news.set()
+                line.ring()
 
     def _leave_to_another(self, lines: Iterable[Line], line: Line) -> bool:
         """Whether a line that has less to do, and nothing else, is to take the next call; it is rung."""
         for other in lines:
             if other is not line and other.free and len(other.calls) < len(line.calls):
-                other.news.set()
+                other.ring()
                 return True
         return False
 

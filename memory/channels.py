@@ -11,12 +11,13 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
 from rlmd.errors import Exhausted, InvalidInput, NotFound
 
 from .clock import from_micros, to_micros
 from .names import check_channel, check_text, short
+from .prepared import Prepared
 from .records import Agent, CallState, Channel, Function, User
 from .tables import channel_calls, channels, messages, outbox
 
@@ -29,6 +30,20 @@ DEFAULT_SECONDS = 86_400.0
 """How long a call may take if the channel does not say."""
 OWN = ("ask", "tell")
 """What every channel has by itself."""
+# The log may be long, and its channels are few: its index is read from one to the next.
+_first = (
+    select(func.min(messages.c.channel).label("channel"))
+    .where(messages.c.agent_id == bindparam("agent"))
+    .cte("logged", recursive=True)
+)
+_rest = _first.union_all(
+    select(
+        select(func.min(messages.c.channel))
+        .where(messages.c.agent_id == bindparam("agent"), messages.c.channel > _first.c.channel)
+        .scalar_subquery()
+    ).where(_first.c.channel.is_not(None))
+)
+_logged = Prepared(select(_rest.c.channel).where(_rest.c.channel.is_not(None)).limit(bindparam("most")))
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 
 
@@ -40,7 +55,7 @@ class Channels:
         self._now = now
         self._user = user
 
-    def connect(self, name: str, functions: Sequence[Function]) -> Channel:
+    def connect(self, name: str, functions: Sequence[Function], *, external: bool = False) -> Channel:
         """A client has connected as this channel, and offers this from now on.
 
         Raises:
@@ -54,9 +69,11 @@ class Channels:
         if found is None:
             self._check_room()
             row = {"user_id": self._user.id, "name": name, "create_time": now, "sent": 0, "acknowledged": 0}
-            self._connection.execute(insert(channels), {**row, "functions": offered, "seen_time": now})
+            self._connection.execute(
+                insert(channels), {**row, "functions": offered, "external": external, "seen_time": now}
+            )
         else:
-            self._change(found, functions=offered, seen_time=now)
+            self._change(found, functions=offered, external=external, seen_time=now)
         return self.get(name)
 
     def _check_room(self) -> None:
@@ -123,18 +140,11 @@ class Channels:
         return counts
 
     def known_to(self, agent: Agent, most: int) -> list[str]:
-        """Names of the channels that have connected, or are in the agent's log: what a program may import."""
+        """The first names of channels that have connected, or are in the agent's log: what it may import."""
         names = select(channels.c.name).where(channels.c.user_id == self._user.id).limit(most)
         found = set(self._connection.scalars(names.order_by(channels.c.name)))
-        # The log may be long, and its channels are few: the index is read from one to the next.
-        name: str | None = ""
-        while len(found) < most:
-            after = (messages.c.agent_id == agent.id) & (messages.c.channel > name)
-            name = self._connection.execute(select(func.min(messages.c.channel)).where(after)).scalar()
-            if name is None:
-                break
-            found.add(name)
-        return sorted(found)
+        found |= {row.channel for row in _logged.all(self._connection, {"agent": agent.id, "most": most})}
+        return sorted(found)[:most]
 
     def _change(self, channel: Channel, **values: Any) -> None:
         mine = (channels.c.id == channel.id) & (channels.c.user_id == self._user.id)
@@ -179,6 +189,7 @@ def _channel(row: Any) -> Channel:
         id=row.id,
         name=row.name,
         functions=tuple(Function(**each) for each in json.loads(row.functions)),
+        external=row.external,
         sent=row.sent,
         acknowledged=row.acknowledged,
         seen_time=from_micros(row.seen_time),

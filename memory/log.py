@@ -13,10 +13,13 @@ from rlmd.errors import InvalidInput
 from .clock import from_micros, to_micros
 from .names import check_channel, check_text
 from .outbox import Outbox
+from .prepared import Prepared
 from .records import Agent, Message, Origin, ParcelKind
 from .tables import index_queue, messages
 
 MAX_TEXT = 1_000_000
+_add = Prepared(insert(messages).returning(messages))
+_enqueue = Prepared(insert(index_queue), ["agent_id", "message_id"])
 
 
 class Log:
@@ -59,8 +62,8 @@ class Log:
             "from_agent": from_agent,
             "run_id": run,
         }
-        added = self._connection.execute(insert(messages).returning(messages), row).one()
-        self._connection.execute(insert(index_queue), {"agent_id": self._agent.id, "message_id": added.id})
+        added = _add.first(self._connection, row)
+        _enqueue.run(self._connection, {"agent_id": self._agent.id, "message_id": added.id})
         if from_agent and post:
             self._outbox.post(channel, ParcelKind.MESSAGE, self._agent.id, added.id)
         return self._message(added)
@@ -101,6 +104,6 @@ class Log:
             text=row.text,
             time=from_micros(row.time),
             origin=Origin(row.origin),
-            from_agent=row.from_agent,
+            from_agent=bool(row.from_agent),
             run=row.run_id,
         )

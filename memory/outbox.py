@@ -25,6 +25,10 @@ _next = Prepared(
         channels.c.user_id == bindparam("user"), channels.c.name == bindparam("name")
     )
 )
+_count = Prepared(
+    update(channels).where(channels.c.id == bindparam("channel")).values(sent=bindparam("last"))
+)
+_add = Prepared(insert(outbox))
 _after = (
     select(outbox, agents.c.name.label("agent_name"))
     .join(agents, outbox.c.agent_id == agents.c.id)
@@ -53,10 +57,10 @@ class Outbox:
         if found is None:
             return
         sequence = found.sent + 1
-        self._connection.execute(update(channels).where(channels.c.id == found.id).values(sent=sequence))
+        _count.run(self._connection, {"channel": found.id, "last": sequence})
         row = {"channel_id": found.id, "sequence": sequence, "agent_id": agent_id}
         values = {**row, "kind": kind.value, "item_id": item, "time": to_micros(self._now)}
-        self._connection.execute(insert(outbox), values)
+        _add.run(self._connection, values)
         ring(self._connection, found.id)
 
     def after(self, channel: Channel, sequence: int, most: int) -> list[Parcel]:

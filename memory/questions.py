@@ -19,6 +19,7 @@ from rlmd.errors import InvalidInput, NotFound, PreconditionFailed
 from .clock import from_micros, to_micros
 from .names import check_channel, check_text, short
 from .outbox import Outbox
+from .prepared import Prepared
 from .records import Agent, Form, ParcelKind, Question, QuestionState, Run, User
 from .tables import agents, questions
 
@@ -31,6 +32,16 @@ _OPEN = QuestionState.OPEN.value
 
 _mine: Select[Any] = select(questions, agents.c.name.label("agent_name")).join(
     agents, questions.c.agent_id == agents.c.id
+)
+# Each message of a person asks this.
+_waiting = Prepared(
+    select(questions.c.id)
+    .where(
+        questions.c.agent_id == bindparam("agent"),
+        questions.c.state == _OPEN,
+        questions.c.channel == bindparam("channel"),
+    )
+    .limit(1)
 )
 _end = (
     update(questions)
@@ -102,6 +113,11 @@ class Questions:
         """The question that a call of a run asked."""
         found = self._several(_mine.where(questions.c.run_id == run.id, questions.c.call == call))
         return found[0] if found else None
+
+    def wait_on(self, agent: Agent, channel: str) -> bool:
+        """Whether an answer to something that the agent has asked is awaited on a channel."""
+        given = {"agent": agent.id, "channel": channel}
+        return _waiting.first(self._connection, given) is not None
 
     def page(
         self,

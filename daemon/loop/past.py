@@ -13,10 +13,10 @@ from typing import Any
 
 from rlmd.daemon.models.api import Reply, Usage
 from rlmd.daemon.repl.channels import Listing
-from rlmd.memory.records import Entry, EntryKind
+from rlmd.memory.records import Entry, EntryKind, Origin
 
 from .observe import Observation
-from .restore import settled
+from .restore import origin, settled
 
 _BEGINS = (EntryKind.STARTED, EntryKind.RESTARTED, EntryKind.WOKEN)
 """With these rows the run begins to work, or begins again: it did not between the row before and them."""
@@ -57,6 +57,8 @@ class Past:
     started: bool = False
     waits: bool = False
     """Whether it was parked, and nothing has happened since."""
+    origin: Origin = Origin.OWNER
+    """The lowest origin of what it had read, as far as the journal tells."""
     worked: float = 0.0
     """Seconds for which the run was at work; what a crash has cut off is not counted."""
 
@@ -92,6 +94,7 @@ def read(entries: Sequence[Entry]) -> Past:
         arrived={entry.call: entry for entry in entries if entry.kind is EntryKind.ARRIVED},
         started=any(entry.kind is EntryKind.STARTED for entry in entries),
         waits=bool(entries) and entries[-1].kind is EntryKind.WAITING,
+        origin=min((origin(entry.data) for entry in entries), default=Origin.OWNER),
         worked=_worked(entries),
     )
 

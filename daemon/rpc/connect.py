@@ -44,7 +44,7 @@ async def connect(
     functions = await asyncio.to_thread(functions_from, hello.functions)
 
     def begin(tx: Transaction) -> Channel:
-        channel = tx.channels.connect(hello.channel, functions)
+        channel = tx.channels.connect(hello.channel, functions, external=hello.external)
         if not 0 <= hello.after_sequence <= channel.sent:
             raise InvalidInput(
                 f"{hello.after_sequence} was never sent on this channel",
@@ -108,14 +108,13 @@ class _Connection:
             )
             while True:
                 self._line.news.clear()
-                over, busy = reading.done(), False
+                over = reading.done()
                 for response in self._next():
-                    busy = True
                     yield response
                 if over:
                     await reading
                     return
-                if not busy:
+                if not self._line.rung:
                     self._line.free = True
                     await self._line.news.wait()
                     self._line.free = False
@@ -128,7 +127,13 @@ class _Connection:
         """What there is to send now: answers, a page of the outbox, and calls."""
         while (answer := self._requests.next_answer()) is not None:
             yield answer
+        if not self._line.rung:
+            return
+        self._line.rung = False
         news = self._store.read(self._look)
+        if len(news.parcels) == PAGE:
+            # There may be more behind.
+            self._line.rung = True
         for sequence, response in news.parcels:
             self._at = self._requests.sent = sequence
             if response is not None:
