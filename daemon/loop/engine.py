@@ -592,6 +592,8 @@ class Engine:
                 end_in(tx, member, ending.state, ending.reason)
 
         await store.write(work)
+        if self._equipment.snapshots is not None:
+            self._equipment.snapshots.drop(run.id)
         # Who watches reads the last row in the journal.
         self.feed.push(run.id)
         if run.parent is not None:

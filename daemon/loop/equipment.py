@@ -23,6 +23,8 @@ from rlmd.memory.records import Passage, RunLimits, Usage
 from rlmd.memory.search import Shelf
 from rlmd.settings import Settings
 
+from .snapshots import Snapshots
+
 MODEL_CALLS_AT_ONCE = 64
 """Calls of models under way in the whole daemon."""
 LOOK_SECONDS = 1.0
@@ -78,6 +80,8 @@ class Equipment:
     sandbox: Sandbox
     searcher: Searcher
     feed: Feed
+    snapshots: Snapshots | None = None
+    """None: every run that goes on is replayed."""
     router: Router = field(default_factory=Router)
     alarm: Alarm = field(default_factory=NoAlarm)
     till: Till = field(default_factory=Till)

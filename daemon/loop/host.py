@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -38,6 +38,7 @@ from .equipment import Equipment, Tree
 from .others import Others
 from .planning import PLANS
 from .scribe import Row, Scribe
+from .snapshots import Standing
 
 REPLY_SENT = "reply sent"
 PREVIEW_TEXT = 2_000
@@ -146,6 +147,32 @@ class RunHost:
     def begin(self, step: int) -> None:
         """A new step."""
         self.step, self.effects, self.replied = step, [], False
+
+    def standing(self) -> Standing:
+        """What a run that waits in the middle of a step must not forget, beside its journal."""
+        return Standing(
+            step=self.step,
+            count=self.count,
+            origin=self.origin,
+            effects=[(effect.call, effect.text) for effect in self.effects],
+            replied=self.replied,
+            result=self.result,
+            standing=sorted(self._standing),
+        )
+
+    def recall(self, rows: Iterable[Entry]) -> None:
+        """A step that is over is not done again: what it had changed, from the rows of the run's calls."""
+        mine = [row for row in rows if row.step == self.step and row.name not in calls.READS]
+        self.effects = [Effect(row.call, row.name) for row in mine if "result" in row.data]
+
+    def stand(self, standing: Standing) -> None:
+        """Be in the middle of that step again."""
+        self.begin(standing.step)
+        self.lower(standing.origin)
+        self.count = standing.count
+        self.effects = [Effect(call, text) for call, text in standing.effects]
+        self.replied, self.result = standing.replied, standing.result
+        self._standing = set(standing.standing)
 
     def lower(self, origin: Origin) -> None:
         """The run has read something of this origin. It never rises again."""

@@ -55,8 +55,10 @@ class Past:
     arrived: Mapping[int, Entry] = field(default_factory=dict)
     """The rows with the outcomes of calls that were there, but which the program may not have got."""
     started: bool = False
+    parked_at: int = 0
+    """The place of the row by which it was parked, if since then it was only woken; else 0."""
     waits: bool = False
-    """Whether it was parked, and nothing has happened since."""
+    """Whether it was parked, and not even woken since."""
     origin: Origin = Origin.OWNER
     """The lowest origin of what it had read, as far as the journal tells."""
     worked: float = 0.0
@@ -93,6 +95,7 @@ def read(entries: Sequence[Entry]) -> Past:
         },
         arrived={entry.call: entry for entry in entries if entry.kind is EntryKind.ARRIVED},
         started=any(entry.kind is EntryKind.STARTED for entry in entries),
+        parked_at=_parked_at(entries),
         waits=bool(entries) and entries[-1].kind is EntryKind.WAITING,
         origin=min((origin(entry.data) for entry in entries), default=Origin.OWNER),
         worked=_worked(entries),
@@ -118,6 +121,11 @@ def _step(entry: Entry, seen: Mapping[str, Any] | None) -> PastStep:
         lost=False if seen is None else seen["lost"],
         there=data.get("channels", {}),
     )
+
+
+def _parked_at(entries: Sequence[Entry]) -> int:
+    last = next((entry for entry in reversed(entries) if entry.kind is not EntryKind.WOKEN), None)
+    return last.seq if last is not None and last.kind is EntryKind.WAITING else 0
 
 
 def _worked(entries: Sequence[Entry]) -> float:

@@ -130,6 +130,33 @@ class Replay:
         return await asyncio.to_thread(read) if call.name in _FAR else read()
 
 
+class Thawed:
+    """A `Host` for a step that goes on from a snapshot: only what was open in it is in the journal."""
+
+    def __init__(self, live: RunHost, store: Store, past: Past) -> None:
+        self._live = live
+        self._store = store
+        self._past = past
+
+    async def call(self, call: Call) -> Outcome:
+        entry = self._past.calls.get(call.number)
+        if entry is None:
+            return await self._live.call(call)
+        arrived = self._past.arrived.get(call.number)
+        if arrived is None:
+            return await self._live.resume(call, entry)
+        return self._store.read(lambda tx: restore.outcome(tx, self._live.place, call, arrived.data))
+
+    async def settle(self, call: Call, outcome: Outcome) -> None:
+        await self._live.settle(call, outcome)
+
+    async def abandon(self, call: Call) -> None:
+        await self._live.abandon(call)
+
+    def rests(self, calls: Collection[int]) -> bool:
+        return self._live.rests(calls)
+
+
 def _shown(data: object) -> str:
     arguments = data.get("args") if isinstance(data, dict) else data
     return repr(arguments)[:500]

@@ -7,15 +7,17 @@ run as failed, with the limit's name; what it did until then is kept.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from rlmd.daemon.repl.api import Call, Host, Limits, Parked, World
+from rlmd.daemon.repl.frozen import Frozen
 from rlmd.daemon.repl.session import Session
 from rlmd.daemon.schedules import background
-from rlmd.errors import RlmdError
+from rlmd.errors import RlmdError, SandboxError
 from rlmd.memory.records import Agent, EntryKind, Run, RunLimits, RunState
 from rlmd.memory.store import Store, Transaction
 
@@ -25,12 +27,15 @@ from .budgets import Spent
 from .equipment import Equipment, Tree
 from .host import ChildFailed, RunHost
 from .past import Past
-from .program import Ending, Program, RunFailed
+from .program import BLOCKS, Ending, Program, RunFailed
 from .prompt import Prompt
 from .recover import end_in
-from .replay import Diverged, Replay
+from .replay import Diverged, Replay, Thawed
 from .scribe import Row, Scribe, finish
+from .snapshots import Standing
 from .thinking import Thinking
+
+log = logging.getLogger(__name__)
 
 PARENT_STOPPED = "its parent stopped"
 FAULT = "a fault of rlmd; the daemon's log has the trace"
@@ -107,8 +112,9 @@ class Runner:
             ending = _failed(f"limit: seconds ({self._run.limits.seconds} s of wall time)")
         except (RunFailed, Diverged) as failure:
             ending = _failed(str(failure))
-        except Parked:
-            await self._park(self.host.wake_time, self.host.wait_reason)
+        except Parked as parked:
+            place = await self._park(self.host.wake_time, self.host.wait_reason)
+            self._freeze(parked.frozen, place)
             raise RunParked(self.host.wake_time, self.host.mark, self.host.wait_reason) from None
         except Spent as spent:
             # Between two steps: nothing of the run is open.
@@ -119,15 +125,25 @@ class Runner:
         await self.end(ending)
         return ending
 
-    async def _park(self, until: datetime | None, reason: str) -> None:
+    def _freeze(self, frozen: Frozen | None, place: int) -> None:
+        """Keep a snapshot, if the step could be frozen, and it is the first block of it."""
+        snapshots = self._equipment.snapshots
+        if snapshots is not None and frozen is not None and frozen.turn % BLOCKS == 0:
+            snapshots.take(self._run.id, place, frozen, self.host.standing())
+
+    async def _park(self, until: datetime | None, reason: str) -> int:
+        """Gives the place of the row by which it was parked."""
         data = {"until": None if until is None else until.isoformat(), "reason": reason}
 
-        def work(tx: Transaction) -> tuple[None, Row]:
+        def work(tx: Transaction) -> tuple[int, Row]:
             tx.runs.park(self._run, until, reason)
             self._count_work(tx)
-            return None, Row(kind=EntryKind.WAITING, data=data, step=self.host.step)
+            place = tx.journal(self._run.id).length() + 1
+            return place, Row(kind=EntryKind.WAITING, data=data, step=self.host.step)
 
-        await self._scribe.commit(work)
+        place = await self._scribe.commit(work)
+        assert place is not None, "parking gives a place"
+        return place
 
     async def end(self, ending: Ending) -> None:
         """Record the end, after all that waits: the journal's last row. No effect on a run that has ended."""
@@ -166,16 +182,17 @@ class Runner:
 
     async def _to_the_end(self, past: Past) -> Ending:
         # A worker takes as long to start as all that the first call of the model needs.
-        opening = asyncio.create_task(
-            self._equipment.sandbox.open(
-                self.world(), Limits(step_seconds=self._equipment.settings.max_step_seconds)
-            )
-        )
+        opening = asyncio.create_task(self._open(past))
         try:
             starting = self._scribe.commit(lambda tx: self._start(tx, past))
             opened = Prompt.open(self._equipment, self._store, self._agent, self._run, self._context)
             _, prompt = await asyncio.gather(starting, opened)
-            gate: Host = Replay(self.host, self._store, past) if past.steps else self.host
+            session, standing = await opening
+            gate: Host = self.host
+            if standing is not None:
+                gate = Thawed(self.host, self._store, past)
+            elif past.steps:
+                gate = Replay(self.host, self._store, past)
             program = Program(
                 self._run,
                 self._model,
@@ -184,10 +201,29 @@ class Runner:
                 scribe=self._scribe,
                 thinking=self._thinking,
                 feed=self._equipment.feed,
+                standing=standing,
             )
-            return await program.carry_out(past, prompt, await opening)
+            return await program.carry_out(past, prompt, session)
         finally:
             await _close(opening)
+
+    async def _open(self, past: Past) -> tuple[Session, Standing | None]:
+        """A session: in the middle of the step that waited, if there is a snapshot of it; else a new one."""
+        sandbox, snapshots = self._equipment.sandbox, self._equipment.snapshots
+        limits = Limits(step_seconds=self._equipment.settings.max_step_seconds)
+        if snapshots is not None and past.parked_at:
+            found = snapshots.use(self._run.id, past.parked_at)
+            if found is not None:
+                codes = {
+                    step.number * BLOCKS + at: code
+                    for step in past.steps
+                    for at, code in enumerate(step.blocks)
+                }
+                try:
+                    return await sandbox.thaw(self.world(), limits, found[0], codes), found[1]
+                except SandboxError as error:
+                    log.info("run %s is replayed: %s", self._run.id, error)
+        return await sandbox.open(self.world(), limits), None
 
     def _start(self, tx: Transaction, past: Past) -> tuple[None, Row | None]:
         """Count the attempt before anything of it happens: an event may be poison."""
@@ -356,10 +392,11 @@ def _value(child_id: int, ending: Ending) -> tuple[Any, int]:
     return ending.result, child_id
 
 
-async def _close(opening: asyncio.Task[Session]) -> None:
+async def _close(opening: asyncio.Task[tuple[Session, Standing | None]]) -> None:
     """Close the session that was opened, if it was."""
     if not opening.done():
         opening.cancel()
         await asyncio.wait([opening])
     if not opening.cancelled() and opening.exception() is None:
-        await opening.result().close()
+        session, _ = opening.result()
+        await session.close()

@@ -28,6 +28,7 @@ from sqlalchemy import select
 from rlmd.daemon.feed import Feed
 from rlmd.daemon.loop.engine import Engine
 from rlmd.daemon.loop.equipment import Equipment
+from rlmd.daemon.loop.snapshots import Snapshots
 from rlmd.daemon.models.openai import OpenAIModel
 from rlmd.daemon.repl.sandbox import Sandbox
 from rlmd.errors import PreconditionFailed, Unavailable
@@ -266,6 +267,7 @@ async def world(folder: Path, server: ModelServer) -> AsyncIterator[Lives]:
         assert isinstance(house, MortalHouse)
         user = house.write(lambda accounts: accounts.create_user("owner", administrator=True)).result()
         settings = Settings(data=folder, model="scripted")
+        snapshots = Snapshots(folder / "snapshots")
         try:
             async with Sandbox() as sandbox:
 
@@ -278,6 +280,7 @@ async def world(folder: Path, server: ModelServer) -> AsyncIterator[Lives]:
                         sandbox=sandbox,
                         searcher=NoSearch(),
                         feed=Feed(),
+                        snapshots=snapshots,
                     )
 
                 yield Lives(house, user, clock, make)
