@@ -121,7 +121,8 @@ class Lives:
     house: MortalHouse
     user: User
     clock: ShiftedClock
-    make: Callable[[], Equipment]
+    make: Callable[[Snapshots | None], Equipment]
+    snapshots: Snapshots | None
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
     lives: int = 0
     parks: int = 0
@@ -137,7 +138,7 @@ class Lives:
             if time.monotonic() > deadline:
                 stands = self._read(lambda tx: [(r.id, r.state, r.reason) for r in tx.runs.page(agent=name)])
                 raise AssertionError(f"it does not come to an end: {stands}")
-        engine = Engine(self.house, self.make())
+        engine = Engine(self.house, self.make(self.snapshots))
         for each in self._read(lambda tx: tx.runs.page(agent=name, children=True)):
             found = await engine.replay(self.house.store(self.user), each.id)
             assert not found.difference, f"run {each.id}, done again: {found.difference}"
@@ -153,7 +154,7 @@ class Lives:
         if cut is not None and not cut.clean:
             fuse.left, fuse.written = cut.writes, cut.written
         end = None if cut is None or cut.seconds is None else time.monotonic() + cut.seconds
-        engine = Engine(self.house, self.make())
+        engine = Engine(self.house, self.make(self.snapshots))
         try:
             try:
                 await engine.start()
@@ -267,11 +268,10 @@ async def world(folder: Path, server: ModelServer) -> AsyncIterator[Lives]:
         assert isinstance(house, MortalHouse)
         user = house.write(lambda accounts: accounts.create_user("owner", administrator=True)).result()
         settings = Settings(data=folder, model="scripted")
-        snapshots = Snapshots(folder / "snapshots")
         try:
             async with Sandbox() as sandbox:
 
-                def make() -> Equipment:
+                def make(snapshots: Snapshots | None) -> Equipment:
                     return Equipment(
                         clock=clock,
                         zone=ZoneInfo("UTC"),
@@ -283,6 +283,6 @@ async def world(folder: Path, server: ModelServer) -> AsyncIterator[Lives]:
                         snapshots=snapshots,
                     )
 
-                yield Lives(house, user, clock, make)
+                yield Lives(house, user, clock, make, Snapshots(folder / "snapshots"))
         finally:
             await model.close()
