@@ -336,6 +336,11 @@ def unfinished(connection: Connection) -> list[tuple[int, int]]:
     return [(user_id, run_id) for user_id, run_id in connection.execute(statement)]
 
 
+def parked(connection: Connection) -> list[int]:
+    """The numbers of all runs that wait, children too, of all users."""
+    return list(connection.execute(select(runs.c.id).where(runs.c.state == RunState.WAITING.value)).scalars())
+
+
 def waking(connection: Connection, until: datetime) -> tuple[list[tuple[int, int]], datetime | None]:
     """(user id, run id) of the root runs that are to wake until then, and when the next one after that is."""
     waits = runs.c.state == RunState.WAITING.value

@@ -37,6 +37,7 @@ from rlmd.memory.records import (
     RunState,
     User,
 )
+from rlmd.memory.runs import parked
 from rlmd.memory.stops import Stop
 from rlmd.memory.store import House, Store, Transaction, digest_of
 
@@ -121,6 +122,9 @@ class Engine:
     async def start(self) -> None:
         """Find what the last daemon left unfinished: end it honestly, or take it up again."""
         self._halt.load()
+        if self._equipment.snapshots is not None:
+            with self._house.database.reading() as connection:
+                self._equipment.snapshots.sweep(parked(connection))
         await asyncio.wrap_future(self._house.for_all(lambda tx: tx.budgets.defaults(self.default_budgets)))
         # Before anything is at work: a call under way has a reservation too.
         left = await asyncio.wrap_future(self._house.for_all(lambda tx: tx.ledger.settle_left()))

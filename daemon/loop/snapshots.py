@@ -17,6 +17,7 @@ import json
 import logging
 import os
 import secrets
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -105,6 +106,14 @@ class Snapshots:
         """A run has ended, or has gone on otherwise."""
         with contextlib.suppress(OSError):
             self._path(run).unlink(missing_ok=True)
+
+    def sweep(self, waiting: Collection[int]) -> None:
+        """Drop those of runs that do not wait any more: they were cancelled, or deleted with their agent."""
+        kept = {str(run) for run in waiting}
+        for path in self._folder.glob("*.snapshot"):
+            if path.stem not in kept:
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
     def _path(self, run: int) -> Path:
         return self._folder / f"{run}.snapshot"
