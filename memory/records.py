@@ -249,7 +249,7 @@ class Question:
     """The run at the top of its tree, which goes on when it is answered."""
     call: int
     channel: str
-    """Where it was asked."""
+    """Where it was asked first."""
     text: str
     form: Form
     state: QuestionState
@@ -261,6 +261,15 @@ class Question:
     ask_time: datetime
     expire_time: datetime | None
     end_time: datetime | None
+    also: Sequence[str] = ()
+    """Where else it was asked."""
+    next_time: datetime | None = None
+    """When it is to be asked somewhere else, if it is still open."""
+
+    @property
+    def until(self) -> datetime | None:
+        """When there is something to do about it, if nobody answers; None if there will not be."""
+        return min((time for time in (self.next_time, self.expire_time) if time is not None), default=None)
 
 
 @dataclass(frozen=True, kw_only=True)

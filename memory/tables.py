@@ -210,6 +210,8 @@ questions = Table(
     Column("run_id", BigInteger, nullable=False),
     Column("root_id", BigInteger, nullable=False, index=True),
     Column("call", Integer, nullable=False),
+    # Counts the questions of a call that asks several people for an answer each.
+    Column("part", Integer, nullable=False, server_default="0"),
     Column("channel", Text, nullable=False),
     Column("text", Text, nullable=False),
     # What an answer must be, as JSON (see questions.py).
@@ -221,9 +223,20 @@ questions = Table(
     Column("ask_time", BigInteger, nullable=False),
     Column("expire_time", BigInteger),
     Column("end_time", BigInteger),
-    UniqueConstraint("run_id", "call"),
+    UniqueConstraint("run_id", "call", "part"),
     Index("ix_questions_agent_id_state", "agent_id", "state"),
     sqlite_autoincrement=True,
+)
+
+question_channels = Table(
+    "question_channels",
+    metadata,
+    # Where a question is put besides its first channel, and from when on.
+    Column("question_id", ForeignKey("questions.id", ondelete="CASCADE"), primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("due_time", BigInteger, nullable=False),
+    Column("told", Boolean, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 channels = Table(

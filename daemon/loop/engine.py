@@ -22,7 +22,7 @@ from rlmd.errors import NotFound, RlmdError
 from rlmd.memory.records import Agent, Channel, ChannelCall, EntryKind, Question, Run, RunState, User
 from rlmd.memory.store import House, Store, Transaction, digest_of
 
-from . import calling
+from . import asking, calling
 from .equipment import Equipment, Tree
 from .fork import MISSING, fork
 from .mailbox import Accepted, Letter, receive
@@ -187,7 +187,7 @@ class Engine:
         """
 
         async def take() -> Question:
-            answered = await store.write(lambda tx: tx.questions.answer(question_id, given, by=by, on=on))
+            answered = await store.write(lambda tx: asking.answer(tx, question_id, given, by=by, on=on))
             await self._wake(store, answered)
             return answered
 

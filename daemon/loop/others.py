@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Protocol
 
 from rlmd.daemon.repl.api import Call
@@ -84,24 +84,37 @@ class Others:
         timeout: Any = None,
         default: Any = None,
         channel: str | None = None,
+        any_of: Any = None,
+        all_of: Any = None,
+        escalate: Any = None,
     ) -> Any:
-        """Ask once, and wait for the answer."""
+        """Ask once, and wait for the answer, or for that of each."""
         wakes = self._tree.wakes
         asked = self._store.read(lambda tx: tx.questions.of_call(self._run, call.number))
-        if asked is None:
+        if not asked:
             row = None if entry is not None else self._row(call)
             try:
                 self._check_company("ask")
                 seconds, form = asking.duration(timeout), asking.form(choices, type)
-                asked = await self._put(call, row, question, form, seconds, channel)
+                whom = asking.circle(
+                    channel or self._where(), any_of, all_of, escalate, seconds, named=channel is not None
+                )
+                asked = await self._put(call, row, question, form, seconds, whom)
             except RlmdError:
                 self._made(call, row)
                 raise
-        while asked.state is QuestionState.OPEN:
-            await self._rest(call, asked.expire_time, wakes)
+        while waiting := [each for each in asked if each.state is QuestionState.OPEN]:
+            until = min((each.until for each in waiting if each.until is not None), default=None)
+            await self._rest(call, until, wakes)
             wakes = self._tree.wakes
-            asked = await asking.look(self._store, asked, self._equipment.clock.now())
-        return asking.outcome(asked, default)
+            now = self._equipment.clock.now()
+            asked = [await asking.look(self._store, each, now) for each in asked]
+        return asking.outcome(asked, default, each=all_of is not None)
+
+    def _where(self) -> str:
+        """Where the program was spoken to: a child has no channel, and asks where its root was."""
+        root = self._store.read(lambda tx: tx.runs.get(self._run.root))
+        return root.event.channel or DEFAULT_CHANNEL
 
     async def _put(
         self,
@@ -110,28 +123,25 @@ class Others:
         question: str,
         form: Form,
         seconds: float | None,
-        channel: str | None,
-    ) -> Question:
+        whom: asking.Circle,
+    ) -> list[Question]:
         """Put a question; `row` is that of its call, if it has none yet. Raises InvalidInput."""
-        until = None if seconds is None else self._equipment.clock.now() + timedelta(seconds=seconds)
-        # A child has no channel: it asks where its root was spoken to.
-        where = channel or self._store.read(lambda tx: tx.runs.get(self._run.root)).event.channel
 
-        def work(tx: Transaction) -> tuple[Question, Row | None]:
+        def work(tx: Transaction) -> tuple[list[Question], Row | None]:
             asked = asking.ask(
                 tx,
                 self._agent,
                 self._run,
                 call.number,
-                channel=where or DEFAULT_CHANNEL,
+                circle=whom,
                 text=question,
                 form=form,
-                until=until,
+                seconds=seconds,
             )
-            return asked, None if row is None else asking.told(row, asked)
+            return asked, None if row is None else asking.told(row, asked[0])
 
         asked = await self._scribe.commit(work)
-        assert asked is not None, "asking gives a question"
+        assert asked is not None, "asking gives questions"
         return asked
 
     # -- calling ----------------------------------------------------------------------------------
