@@ -56,6 +56,11 @@ def from_rpc(exc: grpc.RpcError, place: str) -> errors.RlmdError:
     return kind(text or f"The daemon {place} answered {code}.")
 
 
+def from_code(code: str, reason: str, field: str, remedy: str) -> errors.RlmdError:
+    """The error that a `Failure` on a stream means."""
+    return _BY_CODE.get(code, errors.InternalError)(reason, field=field, remedy=remedy)
+
+
 def no_daemon(place: str, detail: str = "") -> errors.Unavailable:
     """Nobody answers there."""
     # gRPC's own words for "nobody listens there" are of no use to a person.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
@@ -208,6 +208,15 @@ class Change:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Permit:
+    """Something that an agent's runs may do without an approval."""
+
+    what: str
+    """`{channel}.{function}`, `{channel}.tell` or `{channel}.ask`."""
+    create_time: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Undone:
     """What taking back the changes of a run did."""
 
@@ -226,6 +235,9 @@ class Limits:
     """Levels of `rlm` below a run."""
     seconds: int | None = None
     model_calls: int | None = None
+    tokens: int | None = None
+    money: float | None = None
+    """Dollars. It and `tokens` are for the run and all below it; None means that only budgets bound them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,6 +265,10 @@ class Usage:
     model_calls: int = 0
     estimated: bool = False
     """Whether some of it is an estimate, because the provider gave no count."""
+    cost: float = 0.0
+    """Dollars, of the calls whose price is known."""
+    unpriced_calls: int = 0
+    """Calls whose price nobody knows."""
     group: str = ""
     """What it is the sum of, in the results of `usage`."""
 
@@ -314,6 +330,38 @@ class RunInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How much may be used in a time, and how much is."""
+
+    agent: str
+    """Empty: all of the user's agents together."""
+    period: str
+    """`day`, `month` or `total`."""
+    measure: str
+    """`money` (in dollars), `tokens`, `model_calls`, `steps` or `seconds` (at work)."""
+    limit: float
+    spent: float
+    """With what is reserved for model calls under way."""
+    by_default: bool
+    """Whether it comes from the daemon's settings."""
+    end_time: datetime | None
+    """When the time is over; None: never."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """What a model costs, in dollars for a million tokens."""
+
+    model: str
+    """Its name; `*` in it stands for any text."""
+    input: float
+    cached: float
+    output: float
+    own: bool
+    """Whether you have set it; else it came with rlmd."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Token:
     """A right to call, without its secret."""
 
@@ -355,3 +403,142 @@ class Status:
     variables: int
     messages: int
     active_runs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionInfo:
+    """A function that a channel offers to programs."""
+
+    name: str
+    doc: str
+    parameters: Any
+    """JSON Schema of the arguments, an object; None if there are none."""
+    result: Any
+    """JSON Schema of the result; None if it can be anything."""
+    side_effects: bool
+    """Whether it changes something in the world."""
+    time_limit: timedelta | None
+    """How long a call may take, waiting for the channel included; None means the daemon's default."""
+    waits: bool
+    """Whether a call waits for the channel while nobody is connected; else it fails at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelInfo:
+    """A channel that has connected at least once."""
+
+    name: str
+    functions: tuple[FunctionInfo, ...]
+    """What it offers, or offered when it was last there."""
+    connections: int
+    """How many clients are connected as it now."""
+    seen_time: datetime | None
+    """When one was last there; now, if one is."""
+    pending: int
+    """How many messages, questions and calls nobody has acknowledged."""
+
+    @property
+    def online(self) -> bool:
+        """Whether anybody is connected as it."""
+        return self.connections > 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invocation:
+    """A call of a function that a channel offers, as the function sees it."""
+
+    key: str
+    """The same whenever this call is sent again, to whatever client: do nothing twice under one key."""
+    function: str
+    agent: str
+    """Whose program calls."""
+    run: str
+    deadline: datetime | None
+    """When the program stops waiting."""
+
+
+class ScheduleState(StrEnum):
+    """States of a schedule."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    ENDED = "ended"
+    BROKEN = "broken"
+    DELETED = "deleted"
+
+
+class Fate(StrEnum):
+    """What became of an instant at which a schedule was due."""
+
+    PENDING = "pending"
+    RAN = "ran"
+    LATE = "late"
+    CAUGHT_UP = "caught_up"
+    SKIPPED = "skipped"
+    MISSED = "missed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """What wakes an agent at a time, or again and again."""
+
+    id: str
+    agent: str
+    name: str
+    """A name for people; empty if it has none."""
+    kind: str
+    """`at`, `every` or `cron`."""
+    spec: str
+    """An ISO time, an interval such as `20m`, or a crontab line."""
+    timezone: str
+    text: str
+    """What the event says."""
+    channel: str
+    """Where the outcome is told."""
+    start_time: datetime | None
+    end_time: datetime | None
+    jitter: timedelta
+    missed: str
+    """What becomes of due instants that were missed: `skip`, `once` or `all`."""
+    most: int
+    """How many are caught up on at most, for `all`."""
+    grace: timedelta
+    state: ScheduleState
+    reason: str
+    """Why it was set aside; empty if it was not."""
+    due_time: datetime | None
+    """When it is due next; None if it is not."""
+    next_time: datetime | None
+    """When that fires: later by the jitter."""
+    run: str | None
+    """The run that made it; None if a user did."""
+    create_time: datetime
+    update_time: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Occurrence:
+    """An instant at which a schedule was due, and what became of it."""
+
+    id: str
+    agent: str
+    schedule: str
+    due_time: datetime
+    fate: Fate
+    reason: str
+    run: str | None
+    """The run that was made for it; None if none was."""
+    create_time: datetime
+    end_time: datetime | None
+    """When its fate was known; None while its run is under way."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """How a phrase was understood, and when that is due next."""
+
+    kind: str
+    spec: str
+    timezone: str
+    times: tuple[datetime, ...]

@@ -33,6 +33,8 @@ WORDS = {
     ),
 }
 """What docstrings say otherwise."""
+TWINS = {"rlmd.clients.channels.task": "rlmd.clients.channels.thread"}
+"""Modules whose twin is written by hand: what works in the background needs a thread in plain code."""
 
 
 def unasync(source: str) -> str:
@@ -50,6 +52,8 @@ def unasync(source: str) -> str:
         if not skip_space:
             out.append(_twin(tokens, position))
     text = "".join(out).replace("grpc.aio.", "grpc.").replace("@both_ways\n", "")
+    for module, twin in TWINS.items():
+        text = text.replace(module, twin)
     # `asyncio` and `time` may both have been imported.
     return re.sub(r"^import time\nimport time\n", "import time\n", text, flags=re.MULTILINE)
 

@@ -9,17 +9,21 @@ from typing import Self
 
 from rlmd.clients import decode
 from rlmd.clients.address import find
+from rlmd.clients.channels.task import Channel
 from rlmd.clients.check import check_str
 from rlmd.clients.opening import both_ways
-from rlmd.clients.records import AgentInfo, Limits, RunInfo, RunState, Status
-from rlmd.proto.rlmd.v1 import admin_pb2, agents_pb2
+from rlmd.clients.records import AgentInfo, ChannelInfo, Limits, RunInfo, RunState, Status
+from rlmd.proto.rlmd.v1 import admin_pb2, agents_pb2, channels_pb2
 from rlmd.proto.rlmd.v1.admin_pb2_grpc import AdminStub
 from rlmd.proto.rlmd.v1.agents_pb2_grpc import AgentsStub
+from rlmd.proto.rlmd.v1.channels_pb2_grpc import ChannelsStub
 
 from .admin import Admin
 from .agents import Agent, list_runs, to_limits
+from .budgets import Budgets
 from .connection import Connection, request_id
 from .questions import Questions
+from .schedules import Schedules
 
 
 @both_ways
@@ -53,7 +57,9 @@ class Client:
         self._connection = connection
         self._agents = AgentsStub(connection.channel)
         self.admin = Admin(connection)
+        self.budgets = Budgets(connection)
         self.questions = Questions(connection)
+        self.schedules = Schedules(connection)
 
     async def __aenter__(self) -> Self:
         return self
@@ -75,6 +81,21 @@ class Client:
     def agent(self, name: str = "main") -> Agent:
         """A handle on an agent, by its name. Asks the daemon nothing yet."""
         return Agent(self._connection, name)
+
+    def channel(self, name: str, *, grace: float = 10) -> Channel:
+        """A standing connection as a channel. It connects when it starts, serves or says something.
+
+        Args:
+            grace: Seconds that calls under way get to finish when it is closed.
+        """
+        return Channel(self._connection, name, grace=grace)
+
+    async def channels(self) -> list[ChannelInfo]:
+        """Your channels that have ever connected, in the order of their names."""
+        stub = ChannelsStub(self._connection.channel)
+        request = channels_pb2.ListChannelsRequest(page_size=1000)
+        pages = self._connection.pages(stub.ListChannels, request, "channels")
+        return [decode.channel(message) async for message in pages]
 
     async def agents(self) -> list[AgentInfo]:
         """Your agents, in the order of their names."""

@@ -11,8 +11,9 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from rlmd.clients.records import Variable
 
@@ -45,7 +46,7 @@ def print_json(data: Any, *, indent: int | None = 2) -> None:
 
 
 def plain(data: Any) -> Any:
-    """Records as JSON data. Bytes become {"base64": ...}, times ISO 8601."""
+    """Records as JSON data. Bytes become {"base64": ...}, times ISO 8601, spans seconds."""
     if isinstance(data, Variable):
         version = {key: value for key, value in plain(data.version).items() if key != "number"}
         whole = {"name": data.name, "version": data.version.number, **version}
@@ -54,6 +55,8 @@ def plain(data: Any) -> Any:
         return {item.name: plain(getattr(data, item.name)) for item in dataclasses.fields(data)}
     if isinstance(data, datetime):
         return data.isoformat()
+    if isinstance(data, timedelta):
+        return data.total_seconds()
     if isinstance(data, bytes):
         return {"base64": base64.b64encode(data).decode()}
     if isinstance(data, Mapping):
@@ -69,6 +72,15 @@ def local(time: datetime | None) -> str:
         return ""
     here = time.astimezone()
     return f"{here:%Y-%m-%d %H:%M:%S}" if is_terminal() else here.isoformat(timespec="seconds")
+
+
+def within(time: datetime, zone: str) -> str:
+    """A time as the clocks of a time zone show it; in a pipe with its offset."""
+    try:
+        there = time.astimezone(ZoneInfo(zone))
+    except (LookupError, ValueError, OSError):  # The daemon's machine knows it, this one does not.
+        there = time.astimezone()
+    return f"{there:%a %Y-%m-%d %H:%M:%S %Z}" if is_terminal() else there.isoformat(timespec="seconds")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str = "") -> None:
@@ -90,6 +102,15 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
         Console().print(made)
     elif empty:
         note(empty)
+
+
+def bar(part: float, whole: float, width: int = 20) -> str:
+    """A bar as long as the part is of the whole, on a terminal; in a pipe the share."""
+    share = min(part / whole, 1.0) if whole else 1.0
+    if not is_terminal():
+        return f"{share:.0%}"
+    eighths = round(share * width * 8)
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 
 def fields(pairs: Mapping[str, object]) -> None:

@@ -192,6 +192,11 @@ def answer(tx: Transaction, question_id: int, given: Any, *, by: str, on: str) -
     return asked
 
 
+def approval(call: int) -> int:
+    """Under which number the question is kept whether a call may be made; it may itself ask something."""
+    return -call
+
+
 def told(call: Row, asked: Question) -> Row:
     """The row of a call that asks, with what watchers of the run are told."""
     question = {
@@ -251,8 +256,9 @@ def withdraw(tx: Transaction, run: Run, call: int) -> tuple[bool, None]:
     """A call that waits is over without its answer. Tells whether it had a question that was still open."""
     tx.channel_calls.withdraw(run, call)
     open_still = False
-    for asked in tx.questions.of_call(run, call):
-        open_still |= tx.questions.close(asked, QuestionState.CANCELLED)
+    for number in (call, approval(call)):
+        for asked in tx.questions.of_call(run, number):
+            open_still |= tx.questions.close(asked, QuestionState.CANCELLED)
     return open_still, None
 
 

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from . import channels
 from .surface import MODULES
 
 LAST = "rlmd_last__"
@@ -26,7 +27,8 @@ class Source:
     code: str
     """As the model wrote it."""
     fed: bytes
-    """As the sandbox gets it, in UTF-8: the last expression is bound to `LAST`. Lines are the same."""
+    """As the sandbox gets it, in UTF-8: the last expression is bound to `LAST`, and telling is not awaited.
+    Lines are the same."""
     tree: ast.Module | None
     """None if this Python cannot parse it."""
     names: frozenset[str]
@@ -39,7 +41,7 @@ class Source:
     @property
     def keeps_last(self) -> bool:
         """Whether `fed` binds the last expression to `LAST`."""
-        return self.fed != self.code.encode()
+        return LAST.encode() in self.fed
 
     def imported_at(self, module: str, offset: int) -> Sequence[str]:
         """The names that a `from module import ...` statement at a byte offset in `fed` imports."""
@@ -68,7 +70,8 @@ def read(code: str) -> Source:
         return Source(
             code=code, fed=code.encode(), tree=None, names=words, imports=words, awaited=frozenset()
         )
-    fed = _keep_last(code, tree)
+    told = _tell_at_once(code, tree)
+    fed = _keep_last(told, _parse(told) or tree)
     again = _parse(fed)
     assert again is not None
     return Source(
@@ -88,6 +91,31 @@ def _parse(code: str) -> ast.Module | None:
             return ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+
+
+def _tell_at_once(code: str, tree: ast.Module) -> str:
+    """The code with `(home.tell(x))` in place of `await home.tell(x)`.
+
+    Asking is awaited, so models await telling as well. But it is done at once, in a method that cannot know
+    whether its caller awaits it.
+    """
+    starts = _line_starts(code)
+    data = code.encode()
+    edits: list[tuple[int, int, bytes]] = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Await) or not isinstance(node.value, ast.Call):
+            continue
+        if isinstance(node.value.func, ast.Attribute) and node.value.func.attr == channels.TELLING:
+            (start, end), (value, _) = _span(node, starts), _span(node.value, starts)
+            # Ends of lines between the two stay.
+            edits += [
+                (start, value, b"(" + data[start + len("await") : value].lstrip(b" ")),
+                (end, end, b")"),
+            ]
+    # From the last to the first, so that those before stay where they are.
+    for start, end, new in sorted(edits, reverse=True):
+        data = data[:start] + new + data[end:]
+    return data.decode()
 
 
 def _keep_last(code: str, tree: ast.Module) -> str:

@@ -53,6 +53,23 @@ async def test_functions_are_awaited_and_telling_is_not(steps: Steps) -> None:
     assert [call.args[1] for call in steps.host.calls[2:]] == ["heat", "lights"]
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "await home.tell('hi')\n1",
+        "x = await home.tell('hi')\nlen(x)",
+        "async def main():\n    await home.tell(await home.heat())\nawait main()",
+        "import channels\nif True:\n    await  channels.home.tell(\n        'ä'\n    ); y = 1",
+        "async def main():\n    await home.tell([await home.tell('ä'), await home.heat()])\nawait main()",
+        "z = [await (\n  home).tell('hi'), await home.tell(await home.heat())]",
+    ],
+)
+async def test_telling_may_be_awaited_all_the_same(steps: Steps, code: str) -> None:
+    result = await steps(f"from channels import home\n{code}")
+    assert result.fault is None
+    assert "channels.tell" in [call.name for call in steps.host.calls]
+
+
 async def test_a_channel_is_asked_under_its_own_name(steps: Steps) -> None:
     result = await steps("import channels\nawait channels.my_phone.ask('When?', type='date', timeout='2d')")
     assert result.fault is None

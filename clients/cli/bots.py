@@ -1,0 +1,139 @@
+"""bot: telegram, pair, list, unpair."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rlmd.clients.bots.book import Book
+from rlmd.errors import InvalidInput, PreconditionFailed
+
+from . import out
+from .base import App, Group, agent_option, pass_app
+
+if TYPE_CHECKING:
+    from rlmd.clients.bots.wire import Wire
+
+TELEGRAM = "https://api.telegram.org"
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group(
+    cls=Group,
+    examples="""
+        rlmd bot telegram --token-file telegram.token
+        rlmd bot pair ABCD-EFGH --as ann
+        rlmd bot list
+    """,
+)
+def bot() -> None:
+    """Messengers, whose people are channels: Telegram."""
+
+
+@bot.command(examples="rlmd bot telegram --token-file telegram.token")
+@click.option("--token-file", type=FILE, required=True, help="The file that holds the bot's token.")
+@click.option("--api", default=TELEGRAM, show_default=True, metavar="URL", help="Where the Bot API is.")
+@agent_option
+@pass_app
+def telegram(app: App, token_file: Path, api: str, agent: str) -> None:
+    """Be a bot on Telegram until Ctrl-C. Strangers are refused, and given a code for `rlmd bot pair`."""
+
+    def wire() -> Wire:
+        from rlmd.clients.bots.telegram import Telegram
+
+        return Telegram(_secret(token_file, "token_file"), api)
+
+    _serve(app, "telegram", wire, agent)
+
+
+@bot.command(
+    examples="""
+        rlmd bot pair ABCD-EFGH
+        rlmd bot pair ABCD-EFGH --as ann
+    """
+)
+@click.argument("code")
+@click.option(
+    "--as", "channel", default="", metavar="CHANNEL", help="The channel to be; else made of the name."
+)
+@pass_app
+def pair(app: App, code: str, channel: str) -> None:
+    """Let somebody in who was given a code, as a channel of their own."""
+    person = Book(app.settings.data).let_in(code, channel)
+    if app.json:
+        out.print_json(person)
+    else:
+        out.say(f"{person.name} ({person.bot}, {person.id}) is channel {person.channel} from now on.")
+
+
+@bot.command("list", examples="rlmd bot list --json")
+@pass_app
+def list_(app: App) -> None:
+    """Who was let in, and who waits to be."""
+    book = Book(app.settings.data)
+    people, strangers = book.people(), book.strangers()
+    if app.json:
+        out.print_json({"people": people, "strangers": strangers})
+        return
+    rows = [(each.bot, each.id, each.name, each.channel, "") for each in people]
+    rows += [(each.bot, each.id, each.name, "", each.code) for each in strangers]
+    out.table(("bot", "id", "name", "channel", "code"), rows, empty="Nobody has written to a bot yet.")
+
+
+@bot.command(examples="rlmd bot unpair telegram 12345")
+@click.argument("bot")
+@click.argument("id")
+@pass_app
+def unpair(app: App, bot: str, id: str) -> None:
+    """Let somebody in no longer; the bot and the id are those of `rlmd bot list`."""
+    person = Book(app.settings.data).shut_out(bot, id)
+    if app.json:
+        out.print_json(person)
+    else:
+        out.say(f"{person.name} ({person.bot}, {person.id}) is no longer channel {person.channel}.")
+
+
+def _secret(path: Path, field: str) -> str:
+    try:
+        text = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        remedy = "Name a file that holds it, and nothing else."
+        raise InvalidInput(f"{path} cannot be read: {exc}.", field=field, remedy=remedy) from exc
+    if not text or not text.isprintable() or " " in text:
+        raise InvalidInput(f"{path} does not hold one word.", field=field, remedy="Put it there, alone.")
+    return text
+
+
+def _serve(app: App, extra: str, make: Callable[[], Wire], agent: str) -> None:
+    """Run a bot here, until Ctrl-C or SIGTERM; then what is under way gets to its end."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    # In these are addresses, and in an address may be a token.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    with app.client() as client:
+        client.agent(agent).get()
+    try:
+        wire = make()
+    except ImportError as exc:
+        remedy = f"pip install 'rlmd[{extra}]'"
+        raise PreconditionFailed(f"A bot of this kind needs {exc.name}.", remedy=remedy) from exc
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(_run(app, wire, agent))
+
+
+async def _run(app: App, wire: Wire, agent: str) -> None:
+    from rlmd.clients.aio import connect
+    from rlmd.clients.bots.bot import Bot
+
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    async with await connect(data=app.settings.data) as client:
+        out.note(f"The {wire.name} bot runs. Stop it with Ctrl-C.")
+        await Bot(client, wire, Book(app.settings.data), agent).serve()
