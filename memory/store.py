@@ -157,10 +157,10 @@ class House:
             names = {row.id: row.name for row in connection.execute(select(users.c.id, users.c.name))}
             return [(accounts.user(names[user_id]), schedule_id) for user_id, schedule_id in found]
 
-    def times(self) -> dict[int, datetime]:
-        """When each schedule of all users fires next, of those that do."""
+    def times(self, until: datetime) -> dict[int, datetime]:
+        """When each schedule of all users fires next, of those that do until then."""
         with self.database.reading() as connection:
-            return times(connection)
+            return times(connection, until)
 
     def held_up(self, day: str) -> list[tuple[User, int]]:
         """Runs that wait because a budget was used up, and need not any more, with their users."""
