@@ -25,6 +25,8 @@ from rlmd.memory.catching_up import plan
 from rlmd.memory.records import Origin, Run, Schedule
 from rlmd.memory.store import House, Store, Transaction
 
+from . import background
+
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 60.0
@@ -100,7 +102,16 @@ class Ticker:
             count += sum(done)
             if not all(done):
                 break
+        self._deliver()
         return count
+
+    def _deliver(self) -> None:
+        """Tell what was held back and may be told now."""
+        for user, delivery in self._house.held(self._house.clock.now(), AT_ONCE):
+            try:
+                self._house.store(user).submit(_delivering(delivery)).result()
+            except RlmdError:
+                log.exception("delivery %s cannot be made", delivery)
 
     def _firing(self, schedule_id: int) -> Callable[[Transaction], Fired]:
         return lambda tx: fire(tx, self._equipment, schedule_id)
@@ -136,6 +147,10 @@ class Ticker:
             log.exception("schedule %s cannot be set aside", schedule_id)
             return False
         return True
+
+
+def _delivering(delivery: int) -> Callable[[Transaction], None]:
+    return lambda tx: background.deliver(tx, delivery)
 
 
 def fire(tx: Transaction, equipment: Equipment, schedule_id: int) -> Fired:
@@ -189,4 +204,6 @@ def _run(tx: Transaction, equipment: Equipment, schedule: Schedule) -> Run:
         limits=equipment.limits(agent.limits),
         channel=schedule.channel,
         sender=f"schedule {schedule.label}",
+        # What was planned by a run that had read text from outside is such text itself.
+        origin=schedule.origin,
     )

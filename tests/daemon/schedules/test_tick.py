@@ -15,7 +15,7 @@ from rlmd.daemon.schedules import tick
 from rlmd.memory.records import Fate, Occurrence, Run
 from rlmd.memory.store import Store, Transaction
 from rlmd.memory.tables import schedules
-from rlmd.proto.rlmd.v1 import schedules_pb2
+from rlmd.proto.rlmd.v1 import agents_pb2, runs_pb2, schedules_pb2
 from tests.daemon.rpc.host import Daemon, daemon
 
 
@@ -191,3 +191,34 @@ async def test_an_agent_that_is_deleted_takes_its_schedules_along(served: Daemon
         "CreateSchedule", parent="agents/main", schedule=schedules_pb2.Schedule(when="1h", text="x")
     )
     assert (refused.code, refused.field) == ("NOT_FOUND", "parent")
+
+
+async def test_what_it_says_in_quiet_hours_is_told_once_when_they_end(served: Daemon) -> None:
+    """Here it is noon; the fate is known only when the outcome is told."""
+    quiet = agents_pb2.Agent(name="agents/main", quiet="11-13:30")
+    kept = await served.alice.call("UpdateAgent", agent=quiet, update_mask={"paths": ["quiet"]})
+    assert kept.quiet == "11:00-13:30 UTC"
+    await make(served, "1h")
+    (found,) = await after(served, hours=1)
+    assert (found.fate, found.end_time) == (Fate.PENDING, None)
+    assert await said(served) == []
+    (run,) = (await served.alice.call("ListRuns", parent="agents/main", background=True)).runs
+    assert (run.state, run.delivery) == (runs_pb2.RUN_STATE_DONE, runs_pb2.DELIVERY_HELD)
+    assert run.deliver_time.ToDatetime().isoformat() == "2026-11-20T13:30:00"
+    (found,) = await after(served, minutes=29)
+    assert found.end_time is None
+    for _ in range(2):
+        (found,) = await after(served, minutes=1)
+        assert found.fate is Fate.RAN
+        assert await said(served) == ["Reminder: water the plants"]
+    (run,) = (await served.alice.call("ListRuns", parent="agents/main", background=True)).runs
+    assert run.delivery == runs_pb2.DELIVERY_DELIVERED
+    # Whoever speaks with it is answered at any time.
+    served.clock.move(timedelta(hours=22))
+    await served.alice.call("Chat", agent="agents/main", text="hello")
+    assert len(await said(served)) == 2
+
+
+async def said(served: Daemon) -> list[str]:
+    messages = served.store("alice").read(lambda tx: tx.log("main").recent(99))
+    return [message.text for message in messages if message.from_agent]
