@@ -41,7 +41,7 @@ from rlmd.memory.runs import parked
 from rlmd.memory.stops import Stop
 from rlmd.memory.store import House, Store, Transaction, digest_of
 
-from . import budgets, calling
+from . import asking, budgets, calling
 from .equipment import Equipment, Tree
 from .fork import MISSING, fork
 from .halt import Halt, over
@@ -246,7 +246,7 @@ class Engine:
 
         async def take() -> Question:
             answered = await _kept(
-                store, "answer", lambda tx: tx.questions.answer(question_id, given, by=by, on=on)
+                store, "answer", lambda tx: asking.answer(tx, question_id, given, by=by, on=on)
             )
             await self._wake(store, answered)
             return answered
