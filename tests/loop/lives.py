@@ -43,7 +43,7 @@ from .generate import NOBODY, given
 
 T = TypeVar("T")
 LOOK_SECONDS = 0.006
-STUCK_SECONDS = 20.0
+STUCK_SECONDS = 180.0
 
 
 @dataclass(frozen=True, kw_only=True)
