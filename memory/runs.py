@@ -87,7 +87,7 @@ _queue = Prepared(
     _add_run,
     [
         "agent_id", "event_id", "parent_id", "parent_call", "root_id", "depth", "state", "reason", "limits",
-        "seed", "attempts", "create_time",
+        "seed", "attempts", "origin", "create_time",
     ],
 )  # fmt: skip
 _root = Prepared(update(runs).where(runs.c.id == bindparam("run")).values(root_id=bindparam("run")))
