@@ -148,7 +148,7 @@ def test_a_run_that_has_read_from_outside_plans_nothing_unless_its_owner_approve
     model_server.script(
         [
             py("schedule.after('1s', 'Tell all.', channel='elsewhere')\nreply('planned')"),
-            py("import channels\nchannels.chat.tell('all')"),
+            py("await ask('All?', channel='chat')"),
         ]
     )
     daemon = start_daemon(model_server)
@@ -166,7 +166,7 @@ def test_a_run_that_has_read_from_outside_plans_nothing_unless_its_owner_approve
         while len(client.questions.list()) == 0:
             time.sleep(0.02)
         (again,) = client.questions.list()
-        assert "wants to call chat.tell" in again.text
+        assert "wants to call chat.ask" in again.text
         (made,) = client.schedules.list(ended=True)
         first = client.agent().run(asked.run)
         assert made.run == first.id
