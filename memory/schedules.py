@@ -7,6 +7,7 @@ can be twice: so each happens once, whatever crashes, and whoever looks how ofte
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -84,6 +85,7 @@ class Draft:
     timezone: str = "UTC"
     name: str = ""
     channel: str = "chat"
+    condition: str = ""
     start_time: datetime | None = None
     end_time: datetime | None = None
     jitter: timedelta = timedelta()
@@ -118,6 +120,7 @@ class Draft:
         check_text(self.text, "text", limit=MAX_TEXT)
         if not self.text.strip():
             raise InvalidInput("there is no text", field="text", remedy="Say what is to be done.")
+        _check_condition(self.condition)
         for field, length in (("jitter", self.jitter), ("grace", self.grace)):
             if not timedelta() <= length <= LONGEST:
                 raise InvalidInput(
@@ -231,6 +234,10 @@ class Schedules:
             return None
         self._connection.execute(_change(schedule.id), self._dues(schedule.id, schedule.jitter, following))
         return jittered(schedule.id, following, schedule.jitter)
+
+    def judged(self, schedule: Schedule, truth: bool) -> None:
+        """What its condition is now."""
+        self._connection.execute(_change(schedule.id), {"truth": truth})
 
     def busy(self, schedule: Schedule) -> str:
         """Why it cannot run now: what was made for an earlier instant is at work. Else empty."""
@@ -406,6 +413,21 @@ def times(connection: Connection, until: datetime) -> dict[int, datetime]:
     return {schedule_id: from_micros(time) for schedule_id, time in connection.execute(statement)}
 
 
+def _check_condition(code: str) -> None:
+    """Raises InvalidInput: it is no Python, or does not end in an expression."""
+    check_text(code, "condition", limit=MAX_TEXT)
+    if not code.strip():
+        return
+    try:
+        body = ast.parse(code).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise InvalidInput(f"it is no Python: {error}", field="condition", remedy="Correct it.") from None
+    if not body or not isinstance(body[-1], ast.Expr):
+        raise InvalidInput(
+            "its last line has no value", field="condition", remedy="End it in an expression: true or false."
+        )
+
+
 def _change(schedule_id: int) -> Any:
     return update(schedules).where(schedules.c.id == schedule_id)
 
@@ -436,6 +458,7 @@ def _row(draft: Draft, rule: Rule) -> dict[str, Any]:
         "jitter": draft.jitter // MICRO,
         "text": draft.text,
         "channel": draft.channel,
+        "condition": draft.condition,
         "missed": Missed(draft.missed).value,
         "most": draft.most,
         "grace": draft.grace // MICRO,
@@ -450,6 +473,7 @@ def _draft(schedule: Schedule) -> Draft:
         timezone=schedule.timezone,
         name=schedule.name,
         channel=schedule.channel,
+        condition=schedule.condition,
         start_time=schedule.start_time,
         end_time=schedule.end_time,
         jitter=schedule.jitter,
@@ -481,6 +505,8 @@ def _schedule(row: Any) -> Schedule:
         jitter=row.jitter * MICRO,
         text=row.text,
         channel=row.channel,
+        condition=row.condition,
+        truth=bool(row.truth),
         missed=Missed(row.missed),
         most=row.most,
         grace=row.grace * MICRO,

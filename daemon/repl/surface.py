@@ -230,6 +230,11 @@ OFFERS: tuple[Offer, ...] = (
         typed=f"(line: str, text: str, {_TOLD}, {_REPEATED}) -> Schedule",
         doc='the same by a crontab line: "0 9 * * 1-5"',
     ),
+    Offer(
+        name="schedule.watch",
+        typed=f"(condition: str, text: str, {_TOLD}, every: Any = 60) -> Schedule",
+        doc="wakes you when this Python text, which may only read memory and log, has become true",
+    ),
     Offer(name="schedule.list", typed="() -> list[Schedule]", doc="those that are not over"),
     Offer(name="schedule.cancel", typed="(name: str | int) -> Schedule", doc="it wakes you no more"),
     Offer(name="schedule.pause", typed="(name: str | int) -> Schedule", doc="not until it is resumed"),

@@ -21,11 +21,12 @@ from datetime import datetime
 
 from rlmd.daemon.loop.equipment import Equipment
 from rlmd.errors import Exhausted, InternalError, NotFound, RlmdError, Unavailable
-from rlmd.memory.catching_up import plan
-from rlmd.memory.records import Origin, Run, Schedule
+from rlmd.memory.catching_up import Planned, plan
+from rlmd.memory.records import Fate, Origin, Run, Schedule, ScheduleState
 from rlmd.memory.store import House, Store, Transaction
 
 from . import background
+from .watching import ConditionFailed, holds
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +37,21 @@ AT_ONCE = 256
 
 
 @dataclass(frozen=True, kw_only=True)
+class Look:
+    """A condition that is to be looked at."""
+
+    schedule: Schedule
+    due: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Fired:
     """What one schedule has made."""
 
     runs: list[Run]
     next_time: datetime | None
+    look: Look | None = None
+    """What is to be looked at before anything is made."""
 
 
 class Ticker:
@@ -53,6 +64,8 @@ class Ticker:
         self._rang = threading.Event()
         self._stopped = False
         self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._looking: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -62,6 +75,7 @@ class Ticker:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._enqueue, store, run)
 
+        self._loop = loop
         self._thread = threading.Thread(target=self._work, args=(hand_over,), name="ticker", daemon=True)
         self._thread.start()
 
@@ -70,6 +84,9 @@ class Ticker:
         self._rang.set()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
+        for task in self._looking:
+            task.cancel()
+        await asyncio.gather(*self._looking, return_exceptions=True)
 
     def ring(self) -> None:
         """Something may be due. From any thread."""
@@ -137,8 +154,37 @@ class Ticker:
             return self._set_aside(store, schedule_id, f"{type(error).__name__}: {error}")
         for run in fired.runs:
             hand_over(store, run)
+        if fired.look is not None:
+            self._watch(store, fired.look)
         self._equipment.alarm.set(schedule_id, fired.next_time)
         return True
+
+    def _watch(self, store: Store, look: Look) -> None:
+        """Have a condition looked at, on the event loop, where the sandbox is."""
+
+        def begin() -> None:
+            task = asyncio.get_running_loop().create_task(self.look(store, look), name="watch")
+            self._looking.add(task)
+            task.add_done_callback(self._looking.discard)
+
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(begin)
+
+    async def look(self, store: Store, look: Look) -> None:
+        """Look at a condition, and act if it has become true. One that fails is set aside, with its fault."""
+        try:
+            truth = await holds(self._equipment, store, look.schedule)
+            run = await store.write(lambda tx: judge(tx, self._equipment, look, truth))
+        except ConditionFailed as fault:
+            await asyncio.to_thread(self._set_aside, store, look.schedule.id, str(fault))
+        except NotFound:
+            return
+        except RlmdError:
+            log.exception("the condition of schedule %s cannot be looked at", look.schedule.id)
+        else:
+            if run is not None:
+                self._enqueue(store, run)
 
     def _set_aside(self, store: Store, schedule_id: int, reason: str) -> bool:
         try:
@@ -163,6 +209,11 @@ def fire(tx: Transaction, equipment: Equipment, schedule_id: int) -> Fired:
     if schedule.next_time is None or schedule.next_time > tx.now:
         return Fired(runs=[], next_time=schedule.next_time)
     made = plan(schedule, tx.now, busy=tx.schedules.busy(schedule))
+    if schedule.condition:
+        # A look that is lost is not made up for: the next one sees the same.
+        following = tx.schedules.advance(schedule, made.following)
+        look = Look(schedule=schedule, due=made.instants[-1].due)
+        return Fired(runs=[], next_time=following, look=look)
     runs = []
     for each in made.instants:
         run = _run(tx, equipment, schedule) if each.runs else None
@@ -170,6 +221,25 @@ def fire(tx: Transaction, equipment: Equipment, schedule_id: int) -> Fired:
         if run is not None:
             runs.append(run)
     return Fired(runs=runs, next_time=tx.schedules.advance(schedule, made.following))
+
+
+def judge(tx: Transaction, equipment: Equipment, look: Look, truth: bool) -> Run | None:
+    """A condition was looked at: it acts when it has become true.
+
+    Raises:
+        NotFound: the schedule is gone.
+    """
+    schedule = tx.schedules.get(look.schedule.id)
+    if schedule.condition != look.schedule.condition or truth == schedule.truth:
+        return None
+    tx.schedules.judged(schedule, truth)
+    if not truth or schedule.state not in (ScheduleState.ACTIVE, ScheduleState.ENDED):
+        return None
+    run = _run(tx, equipment, schedule)
+    tx.schedules.record(
+        schedule, Planned(due=look.due, fate=Fate.RAN, runs=True, reason="it became true"), run
+    )
+    return run
 
 
 def set_aside(tx: Transaction, schedule_id: int, reason: str) -> None:
