@@ -34,7 +34,7 @@ from .records import (
     ScheduleState,
     User,
 )
-from .tables import agents, occurrences, runs, schedules
+from .tables import agents, occurrences, runs, schedules, variables, versions
 
 MAX_TEXT = 20_000
 MAX_CAUGHT_UP = 100
@@ -135,6 +135,15 @@ class Draft:
         return self
 
 
+@dataclass(frozen=True, kw_only=True)
+class Changed:
+    """Variables that have new versions."""
+
+    names: Sequence[str]
+    time: datetime
+    """When the last of them was written."""
+
+
 class Schedules:
     """The schedules of one user's agents, over one connection."""
 
@@ -215,7 +224,10 @@ class Schedules:
         self._check_there(schedule)
         if schedule.state is ScheduleState.ACTIVE:
             return schedule
-        return self._set(schedule, ScheduleState.ACTIVE, _first(rule_of(schedule), self._now))
+        resumed = self._set(schedule, ScheduleState.ACTIVE, _first(rule_of(schedule), self._now))
+        if schedule.kind == "change":
+            self._connection.execute(_change(schedule.id), {"anchor": to_micros(self._now)})
+        return resumed
 
     def delete(self, schedule: Schedule) -> Schedule:
         """Nothing is due any more. What became of it stays to be seen."""
@@ -238,6 +250,38 @@ class Schedules:
     def judged(self, schedule: Schedule, truth: bool) -> None:
         """What its condition is now."""
         self._connection.execute(_change(schedule.id), {"truth": truth})
+
+    def changes(self, schedule: Schedule) -> Changed | None:
+        """What a schedule waits for and has changed, but not by its own runs; None if nothing has."""
+        own = select(occurrences.c.run_id).where(
+            occurrences.c.schedule_id == schedule.id, occurrences.c.run_id.is_not(None)
+        )
+        of_whom = versions.c.author_run.is_(None) | versions.c.author_run.not_in(own)
+        # A clock that was set back must not keep what comes now from being new.
+        seen = min(schedule.anchor, self._now - timedelta(seconds=1))
+        statement = (
+            select(variables.c.name, versions.c.write_time)
+            .join(agents, agents.c.space_id == variables.c.space_id)
+            .join(
+                versions, (versions.c.variable_id == variables.c.id) & (versions.c.number == variables.c.head)
+            )
+            .where(
+                agents.c.id == self._agent_id(schedule),
+                variables.c.name >= schedule.spec,
+                variables.c.name < schedule.spec + chr(0x10FFFF),
+                versions.c.write_time > to_micros(seen),
+                of_whom,
+            )
+            .order_by(versions.c.write_time)
+        )
+        found = [(row.name, row.write_time) for row in self._connection.execute(statement)]
+        if not found:
+            return None
+        return Changed(names=[name for name, _ in found], time=from_micros(found[-1][1]))
+
+    def seen(self, schedule: Schedule, changed: Changed) -> None:
+        """These changes are dealt with."""
+        self._connection.execute(_change(schedule.id), {"anchor": to_micros(changed.time)})
 
     def busy(self, schedule: Schedule) -> str:
         """Why it cannot run now: what was made for an earlier instant is at work. Else empty."""
@@ -407,6 +451,16 @@ def due(connection: Connection, now: datetime, most: int) -> list[tuple[int, int
     return [(user_id, schedule_id) for user_id, schedule_id in connection.execute(statement)]
 
 
+def waiting(connection: Connection) -> list[tuple[int, int]]:
+    """(user id, schedule id) of what waits for changes, of all users."""
+    statement = (
+        select(agents.c.user_id, schedules.c.id)
+        .join(agents, schedules.c.agent_id == agents.c.id)
+        .where(schedules.c.kind == "change", schedules.c.state == ScheduleState.ACTIVE.value)
+    )
+    return [(user_id, schedule_id) for user_id, schedule_id in connection.execute(statement)]
+
+
 def times(connection: Connection, until: datetime) -> dict[int, datetime]:
     """When each schedule of all users fires next, of those that do until then."""
     statement = select(schedules.c.id, schedules.c.next_time).where(schedules.c.next_time <= to_micros(until))
@@ -432,8 +486,10 @@ def _change(schedule_id: int) -> Any:
     return update(schedules).where(schedules.c.id == schedule_id)
 
 
-def _first(rule: Rule, now: datetime) -> datetime:
-    """When it is due first. Raises InvalidInput: never."""
+def _first(rule: Rule, now: datetime) -> datetime | None:
+    """When it is due first; None if no time makes it due. Raises InvalidInput: never."""
+    if rule.kind == "change":
+        return None
     due = rule.after(now)
     if due is None:
         what = f"{rule.spec} is past" if rule.kind == "at" else f"{short(rule.spec)} would never be due"

@@ -341,6 +341,7 @@ schedules = Table(
     Column("create_time", BigInteger, nullable=False),
     Column("update_time", BigInteger, nullable=False),
     Index("ix_schedules_agent_id_name", "agent_id", "name"),
+    Index("ix_schedules_kind", "kind"),
     sqlite_autoincrement=True,
 )
 

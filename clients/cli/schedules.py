@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from rlmd.clients.records import Occurrence, Schedule
+from rlmd.clients.records import Occurrence, Schedule, ScheduleState
 
 from . import out
 from .base import COUNT, App, F, Group, agent_option, pass_app
@@ -265,12 +265,16 @@ def _label(schedule: Schedule) -> str:
 
 
 def _next(schedule: Schedule) -> str:
+    if schedule.kind == "change" and schedule.state is ScheduleState.ACTIVE:
+        return f"when {schedule.spec} changes"
     return "never" if schedule.next_time is None else out.within(schedule.next_time, schedule.timezone)
 
 
 def _when(schedule: Schedule) -> str:
     if schedule.kind == "at":
         return "once"
+    if schedule.kind == "change":
+        return f"when {schedule.spec} changes"
     return f"every {schedule.spec}" if schedule.kind == "every" else schedule.spec
 
 

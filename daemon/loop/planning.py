@@ -71,6 +71,10 @@ def _watch(planner: Planner, condition: str, text: str, *, every: Any = 60, **mo
     return _make(planner, "every", phrases.interval(every), text, condition=condition, **more)
 
 
+def _changes(planner: Planner, names: str, text: str, **more: Any) -> Plan:
+    return _make(planner, "change", names.rstrip("*"), text, **more)
+
+
 def _make(
     planner: Planner,
     kind: str,
@@ -143,6 +147,7 @@ PLANS: Mapping[str, Callable[..., Plan]] = {
     "schedule.every": _every,
     "schedule.cron": _cron,
     "schedule.watch": _watch,
+    "memory.watch": _changes,
     "schedule.cancel": _cancel,
     "schedule.pause": _pause,
     "schedule.resume": _resume,

@@ -193,6 +193,11 @@ OFFERS: tuple[Offer, ...] = (
         aliases=_LIMIT,
     ),
     Offer(
+        name="memory.watch",
+        typed=f"(prefix: str, text: str, {_TOLD}) -> Schedule",
+        doc="wakes you when variables change whose names begin so; not for what you then write",
+    ),
+    Offer(
         name="log.search",
         typed="(query: str, k: int = 10, *, limit: int = 10) -> list[Message]",
         doc="messages of all channels and times",

@@ -44,7 +44,7 @@ def schedule(record: Schedule) -> pb.Schedule:
     return pb.Schedule(
         name=schedule_name(record.agent, record.id),
         label=record.name,
-        when=f"every {record.spec}" if record.kind == "every" else record.spec,
+        when=_when(record),
         kind=record.kind,
         spec=record.spec,
         timezone=record.timezone,
@@ -65,6 +65,16 @@ def schedule(record: Schedule) -> pb.Schedule:
         create_time=time_to(record.create_time),
         update_time=time_to(record.update_time),
     )
+
+
+def _when(record: Schedule) -> str:
+    """As `CreateSchedule` understands it."""
+    match record.kind:
+        case "every":
+            return f"every {record.spec}"
+        case "change":
+            return f"when {record.spec} changes"
+    return record.spec
 
 
 def occurrence(record: Occurrence) -> pb.Occurrence:

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rlmd.daemon.loop.equipment import Equipment
@@ -32,6 +32,10 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 60.0
 """Between two looks, at most: the system's clock may be set meanwhile, or the machine have slept."""
+SHOWN = 20
+"""Names of changed variables that an event tells."""
+CHANGES_SECONDS = 0.2
+"""Between two looks for changes that schedules wait for, at least: not each write is to be asked about."""
 AT_ONCE = 256
 """Schedules that share a commit at most."""
 
@@ -62,6 +66,8 @@ class Ticker:
         self._equipment = equipment
         self._enqueue = enqueue
         self._rang = threading.Event()
+        self._touched = True
+        """Whether something was written since the last look for changes."""
         self._stopped = False
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -76,6 +82,7 @@ class Ticker:
                 loop.call_soon_threadsafe(self._enqueue, store, run)
 
         self._loop = loop
+        self._house.database.on_commit(self._committed)
         self._thread = threading.Thread(target=self._work, args=(hand_over,), name="ticker", daemon=True)
         self._thread.start()
 
@@ -92,18 +99,28 @@ class Ticker:
         """Something may be due. From any thread."""
         self._rang.set()
 
+    def _committed(self) -> None:
+        """Something was written: perhaps what a schedule waits for. On the writer's thread."""
+        if not self._touched:
+            self._touched = True
+            self._rang.set()
+
     def _work(self, hand_over: Callable[[Store, Run], None]) -> None:
-        filled = time.monotonic()
+        filled = looked = time.monotonic()
         while not self._stopped:
             self._rang.clear()
             try:
                 self.tick(hand_over)
+                if self._touched and time.monotonic() - looked >= CHANGES_SECONDS:
+                    self._touched = False
+                    self.see_changes(hand_over)
+                    looked = time.monotonic()
                 if time.monotonic() - filled >= LOOK_SECONDS:
                     self._equipment.alarm.fill(self._house.times)
                     filled = time.monotonic()
             except RlmdError:
                 log.exception("what is due cannot be read")
-            self._rang.wait(LOOK_SECONDS)
+            self._rang.wait(CHANGES_SECONDS if self._touched else LOOK_SECONDS)
 
     def tick(self, hand_over: Callable[[Store, Run], None]) -> int:
         """Make runs of all that is due now, and hand them over; tells how many schedules were."""
@@ -121,6 +138,23 @@ class Ticker:
                 break
         self._deliver()
         return count
+
+    def see_changes(self, hand_over: Callable[[Store, Run], None]) -> None:
+        """Make runs of what waits for changes, where there are some."""
+        for user, schedule in self._house.waiting():
+            store = self._house.store(user)
+            try:
+                run = store.submit(self._changing(schedule)).result()
+            except NotFound:
+                continue
+            except RlmdError:
+                log.exception("schedule %s cannot see what has changed", schedule)
+                continue
+            if run is not None:
+                hand_over(store, run)
+
+    def _changing(self, schedule_id: int) -> Callable[[Transaction], Run | None]:
+        return lambda tx: changed(tx, self._equipment, schedule_id)
 
     def _deliver(self) -> None:
         """Tell what was held back and may be told now."""
@@ -221,6 +255,25 @@ def fire(tx: Transaction, equipment: Equipment, schedule_id: int) -> Fired:
         if run is not None:
             runs.append(run)
     return Fired(runs=runs, next_time=tx.schedules.advance(schedule, made.following))
+
+
+def changed(tx: Transaction, equipment: Equipment, schedule_id: int) -> Run | None:
+    """Make a run of what has changed that a schedule waits for; None if nothing has, or it is still at work.
+
+    Raises:
+        NotFound: the schedule is gone.
+    """
+    schedule = tx.schedules.get(schedule_id)
+    if schedule.state is not ScheduleState.ACTIVE or tx.schedules.busy(schedule):
+        return None
+    found = tx.schedules.changes(schedule)
+    if found is None:
+        return None
+    names = ", ".join(found.names[:SHOWN]) + (" ..." if len(found.names) > SHOWN else "")
+    run = _run(tx, equipment, replace(schedule, text=f"{schedule.text}\n\n# Changed: {names}"))
+    tx.schedules.record(schedule, Planned(due=found.time, fate=Fate.RAN, runs=True, reason=names), run)
+    tx.schedules.seen(schedule, found)
+    return run
 
 
 def judge(tx: Transaction, equipment: Equipment, look: Look, truth: bool) -> Run | None:

@@ -166,12 +166,14 @@ class Schedule(_message.Message):
     """
     when: _builtins.str
     """When it is due, as people write it: `20m`, `tomorrow at 9`, `2026-12-24 18:00`, `every 2h`,
-    `every weekday at 8:30`, `0 9 * * 1-5`, `@daily`. Required to make one; in answers it is `spec`.
+    `every weekday at 8:30`, `0 9 * * 1-5`, `@daily`, `when inbox/ changes`. Required to make one; in answers it is `spec`.
     """
     kind: _builtins.str
-    """`at`, `every` or `cron`. Output only."""
+    """`at`, `every`, `cron` or `change`. Output only."""
     spec: _builtins.str
-    """What was understood: an ISO time, an interval such as `20m`, or a crontab line. Output only."""
+    """What was understood: an ISO time, an interval such as `20m`, a crontab line, or how names of variables begin.
+    Output only.
+    """
     timezone: _builtins.str
     """The time zone in which it is meant, such as `Europe/Berlin`; empty means the daemon's `timezone`."""
     text: _builtins.str

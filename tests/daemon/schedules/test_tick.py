@@ -41,6 +41,7 @@ async def ticked(served: Daemon) -> int:
     ticker = served.engine.ticker
     ticker._loop = loop
     count = await asyncio.to_thread(ticker.tick, hand_over)
+    await asyncio.to_thread(ticker.see_changes, hand_over)
     await asyncio.sleep(0)  # What is to be looked at has begun.
     await asyncio.gather(*ticker._looking)
     return count
@@ -278,3 +279,29 @@ async def test_what_is_no_condition_is_refused(served: Daemon, condition: str) -
     schedule = schedules_pb2.Schedule(when="1m", text="x", condition=condition)
     refused = await served.alice.refused("CreateSchedule", parent="agents/main", schedule=schedule)
     assert (refused.code, refused.field) == ("INVALID_ARGUMENT", "condition")
+
+
+async def test_changes_of_variables_wake_the_agent_but_not_those_of_its_own_runs(served: Daemon) -> None:
+    text = "/py memory.set('door', 'seen')\nreply(event.text[-15:])"
+    schedule = schedules_pb2.Schedule(when="when do changes", text=text)
+    made = await served.alice.call("CreateSchedule", parent="agents/main", schedule=schedule)
+    assert (made.kind, made.spec, made.when) == ("change", "do", "when do changes")
+    await served.alice.call(
+        "SetVariable", name="spaces/main/variables/dawn", value=memory_pb2.Value(text="x")
+    )
+    assert await after(served, minutes=1) == []
+    await write(served, "open")
+    served.clock.move(timedelta(seconds=1))
+    (found,) = await after(served, minutes=1)
+    assert (found.fate, found.reason) == (Fate.RAN, "door")
+    assert await said(served) == ["# Changed: door"]
+    assert len(await after(served, minutes=1)) == 1
+    # After a clock that was set back, too.
+    served.clock.move(-timedelta(days=1))
+    await write(served, "closed")
+    assert len(await after(served, seconds=1)) == 2
+    await served.alice.call("PauseSchedule", name=made.name)
+    await write(served, "open")
+    assert len(await after(served, minutes=1)) == 2
+    await served.alice.call("ResumeSchedule", name=made.name)
+    assert len(await after(served, minutes=1)) == 2
