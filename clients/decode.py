@@ -510,6 +510,7 @@ def schedule(message: schedules_pb2.Schedule) -> Schedule:
         timezone=message.timezone,
         text=message.text,
         channel=message.channel,
+        condition=message.condition,
         start_time=_time(message, "start_time"),
         end_time=_time(message, "end_time"),
         jitter=message.jitter.ToTimedelta(),

@@ -46,9 +46,10 @@ from .prepared import Prepared
 from .questions import Questions
 from .records import User
 from .runs import Runs, answered, held_up, unfinished, waking
-from .schedules import Schedules, due, times
+from .schedules import Schedules, due, times, waiting
 from .statements import SPACE
-from .sweeping import LEFT, sweep, waiting
+from .sweeping import LEFT, sweep
+from .sweeping import waiting as left_over
 from .tables import agents, messages, requests, runs, spaces, users, variables
 from .uploads import Uploads
 from .variables import Space
@@ -152,6 +153,10 @@ class House:
         """Schedules that fire by now, with their users, the longest due first."""
         return self._with_users(lambda connection: due(connection, now, most))
 
+    def waiting(self) -> list[tuple[User, int]]:
+        """Schedules that wait for variables to change, with their users."""
+        return self._with_users(waiting)
+
     def held(self, now: datetime, most: int) -> list[tuple[User, int]]:
         """Messages that were held back and may be told by now, with their users, in order."""
         return self._with_users(lambda connection: held(connection, now, most))
@@ -211,7 +216,7 @@ class House:
         """Delete what deleted agents and broken uploads have left; returns how many pieces. May take long."""
         with self._sweeping:
             with self.database.reading() as connection:
-                found = waiting(connection, self.clock.now())
+                found = left_over(connection, self.clock.now())
             return sum(sweep(self.database, user_id, self.clock.now()) for user_id in found)
 
 

@@ -260,7 +260,7 @@ class RunHost:
         if name in calls.WRITES:
             return await self._write(call)
         if name in PLANS:
-            return await self._plan(call)
+            return await self._plan(call, None)
         match name:
             case "memory.search":
                 return await self._read(call, lambda: self._search(*call.args, **call.kwargs))
@@ -297,6 +297,8 @@ class RunHost:
                 return await self._sleep(call, entry)
             case "channels.tell":
                 return await self._tell(call, entry)
+            case name if name in PLANS:
+                return await self._plan(call, entry)
         raise NotFound(
             f"{call.name} is not offered here", field="call", remedy="See what is already imported."
         )
@@ -407,13 +409,14 @@ class RunHost:
         self.effects.append(_written(call, answer.kept))
         return answer.value
 
-    async def _plan(self, call: Call) -> Any:
+    async def _plan(self, call: Call, entry: Entry | None) -> Any:
+        await self._others.may_plan(call, entry)
         planner = planning.planner(
             self._equipment, self._store, self._run, self.place, self._author(call), self.origin
         )
 
         def row(answer: Answer) -> Row:
-            return self._row(EntryKind.CALL, call, {**self.arguments(call), "result": answer.kept})
+            return self.outcome(call, {"result": answer.kept})
 
         schedule, answer = await planning.carry_out(planner, call, self._scribe, row)
         self._equipment.alarm.set(schedule.id, schedule.next_time)

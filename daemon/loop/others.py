@@ -34,7 +34,7 @@ from .equipment import Equipment, Tree
 from .scribe import Row, Scribe
 
 DEFAULT_CHANNEL = "chat"
-ALONE = "nobody is asked, called or told anything while memory is tidied"
+ALONE = "nobody is asked, called or told anything, and nothing planned, while memory is tidied"
 
 
 class Desk(Protocol):
@@ -226,6 +226,20 @@ class Others:
             return None, self._desk.outcome(call, {"result": {"message": message.id}})
 
         await self._scribe.commit(work)
+
+    # -- planning ---------------------------------------------------------------------------------
+
+    async def may_plan(self, call: Call, entry: Entry | None) -> None:
+        """Return when the run may plan: what it plans speaks and acts later, perhaps on another channel.
+
+        Raises:
+            PermissionDenied: the owner does not want it.
+            PreconditionFailed: the run tidies.
+        """
+        self._check_company("schedule")
+        if call.name not in ("schedule.cancel", "schedule.pause"):
+            row = None if entry is not None else self._row(call)
+            await self.approve(call, row, consequence(call.name, call.args, call.kwargs))
 
     # -- what the owner must approve --------------------------------------------------------------
 

@@ -193,6 +193,11 @@ OFFERS: tuple[Offer, ...] = (
         aliases=_LIMIT,
     ),
     Offer(
+        name="memory.watch",
+        typed=f"(prefix: str, text: str, {_TOLD}) -> Schedule",
+        doc="wakes you when variables change whose names begin so; not for what you then write",
+    ),
+    Offer(
         name="log.search",
         typed="(query: str, k: int = 10, *, limit: int = 10) -> list[Message]",
         doc="messages of all channels and times",
@@ -229,6 +234,11 @@ OFFERS: tuple[Offer, ...] = (
         name="schedule.cron",
         typed=f"(line: str, text: str, {_TOLD}, {_REPEATED}) -> Schedule",
         doc='the same by a crontab line: "0 9 * * 1-5"',
+    ),
+    Offer(
+        name="schedule.watch",
+        typed=f"(condition: str, text: str, {_TOLD}, every: Any = 60) -> Schedule",
+        doc="wakes you when this Python text, which may only read memory and log, has become true",
     ),
     Offer(name="schedule.list", typed="() -> list[Schedule]", doc="those that are not over"),
     Offer(name="schedule.cancel", typed="(name: str | int) -> Schedule", doc="it wakes you no more"),

@@ -135,6 +135,7 @@ REFUSED: list[tuple[str, Call]] = [
     ("agent.quiet", lambda c: a(c).update(quiet="at night")),
     ("quiet", lambda c: a(c).update(quiet=3)),
     ("background", lambda c: a(c).runs(background=1)),
+    ("condition", lambda c: c.schedules.add("1d", "x", condition="x = 1")),
     ("when", lambda c: c.schedules.add(3, "x")),  # type: ignore[arg-type]
     ("when", lambda c: c.schedules.add("soon", "x")),
     ("text", lambda c: c.schedules.add("1d", 3)),  # type: ignore[arg-type]
