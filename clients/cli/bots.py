@@ -1,4 +1,4 @@
-"""bot: telegram, webhook, pair, list, unpair."""
+"""bot: telegram, discord, webhook, pair, list, unpair."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     """,
 )
 def bot() -> None:
-    """Telegram, whose people are channels; and webhooks."""
+    """Telegram and Discord, whose people are channels; webhooks."""
 
 
 @bot.command(examples="rlmd bot telegram --token-file telegram.token")
@@ -55,6 +55,23 @@ def telegram(app: App, token_file: Path, api: str, agent: str) -> None:
         await _carry(app, client, Telegram(secret, api), agent)
 
     _serve(app, "telegram", agent, work)
+
+
+@bot.command(examples="rlmd bot discord --token-file discord.token")
+@click.option("--token-file", type=FILE, required=True, help="The file that holds the bot's token.")
+@click.option("--proxy", metavar="URL", help="The HTTP proxy by which Discord is reached, if there is one.")
+@agent_option
+@pass_app
+def discord(app: App, token_file: Path, proxy: str | None, agent: str) -> None:
+    """Be a bot on Discord until Ctrl-C. Strangers are refused, and given a code for `rlmd bot pair`."""
+    secret = secret_in(token_file, "token_file")
+
+    async def work(client: Client) -> None:
+        from rlmd.clients.bots.discord import Discord
+
+        await _carry(app, client, Discord(secret, app.settings.data, proxy), agent)
+
+    _serve(app, "discord", agent, work)
 
 
 @bot.command(
@@ -167,6 +184,8 @@ def secret_in(path: Path, field: str) -> str:
 def _serve(app: App, extra: str, agent: str, work: Callable[[Client], Awaitable[None]]) -> None:
     """Run a bot here, until Ctrl-C or SIGTERM; then what is under way gets to its end."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    # What this library warns of is either told by us, or has no meaning here.
+    logging.getLogger("discord").setLevel(logging.CRITICAL)
     with app.client() as client:
         client.agent(agent).get()
     try:

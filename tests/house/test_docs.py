@@ -41,7 +41,7 @@ NOT_RUN = {
     "CONTRIBUTING.md": 2,
     "how-do-i-connect-a-bot.md": 1,
     "how-do-i-connect-a-model.md": 2,
-    "how-do-i-talk-on-telegram.md": 2,
+    "how-do-i-talk-on-a-messenger.md": 3,
 }
 """Blocks that are shown only: they install, need somebody's key, or run the suite that runs this."""
 PICTURES = {"README.md": 1}
