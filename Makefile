@@ -32,6 +32,7 @@ bench: $(VENV)/installed-dev ## Measure, in a few minutes; benchmarks/README.md 
 	@$(BIN)/python -m benchmarks.channels --channels 200 --seconds 10
 	@$(BIN)/python -m benchmarks.prompt --memories 10 1000 10000
 	@$(BIN)/python -m benchmarks.search --passages 10000 --adds 500
+	@$(BIN)/python -m benchmarks.budgets --rounds 500
 
 check: lint types fresh ## Format, lint, types and generated code, without the tests
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -81,6 +82,21 @@ def check_seconds(value: object, field: str) -> float:
     if not 0 < value <= 86_400:
         raise InvalidInput(f"{_short(value)} cannot be.", field=field, remedy=remedy)
     return float(value)
+
+
+def check_span(value: object, field: str) -> timedelta:
+    """A time span from seconds or a timedelta: not negative, and at most a year.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    remedy = "Give seconds or a timedelta, from 0 to 366 days."
+    if isinstance(value, bool) or not isinstance(value, int | float | timedelta):
+        raise _wrong(value, "a time span", field, remedy)
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if not 0 <= seconds <= 366 * 86_400:
+        raise InvalidInput(f"{_short(value)} cannot be.", field=field, remedy=remedy)
+    return timedelta(seconds=seconds)
 
 
 def check_path(value: object, field: str) -> Path:

@@ -8,27 +8,45 @@ from typing import Any, Protocol
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from rlmd.proto.rlmd.v1 import admin_pb2, agents_pb2, channels_pb2, memory_pb2, questions_pb2, runs_pb2
+from rlmd.proto.rlmd.v1 import (
+    admin_pb2,
+    agents_pb2,
+    budgets_pb2,
+    channels_pb2,
+    memory_pb2,
+    questions_pb2,
+    runs_pb2,
+    schedules_pb2,
+)
 
 from . import updates as up
+from .money import MILLION, amount
 from .records import (
     AgentInfo,
     Author,
+    Budget,
     Call,
     Change,
     ChannelInfo,
+    Fate,
     FunctionInfo,
     Hit,
     Kind,
     Limits,
     Match,
     Message,
+    Occurrence,
     Origin,
+    Permit,
+    Preview,
+    Price,
     Question,
     QuestionState,
     Replayed,
     RunInfo,
     RunState,
+    Schedule,
+    ScheduleState,
     Status,
     Step,
     Token,
@@ -58,12 +76,49 @@ _STATES = {
     runs_pb2.RUN_STATE_FAILED: RunState.FAILED,
     runs_pb2.RUN_STATE_CANCELLED: RunState.CANCELLED,
 }
+PERIODS = {
+    "day": budgets_pb2.BUDGET_PERIOD_DAY,
+    "month": budgets_pb2.BUDGET_PERIOD_MONTH,
+    "total": budgets_pb2.BUDGET_PERIOD_TOTAL,
+}
+MEASURES = {
+    "money": budgets_pb2.BUDGET_MEASURE_MONEY,
+    "tokens": budgets_pb2.BUDGET_MEASURE_TOKENS,
+    "model_calls": budgets_pb2.BUDGET_MEASURE_MODEL_CALLS,
+    "steps": budgets_pb2.BUDGET_MEASURE_STEPS,
+    "seconds": budgets_pb2.BUDGET_MEASURE_SECONDS,
+}
+_PERIODS = {number: name for name, number in PERIODS.items()}
+_MEASURES = {number: name for name, number in MEASURES.items()}
 _QUESTION_STATES = {
     questions_pb2.QUESTION_STATE_OPEN: QuestionState.OPEN,
     questions_pb2.QUESTION_STATE_ANSWERED: QuestionState.ANSWERED,
     questions_pb2.QUESTION_STATE_EXPIRED: QuestionState.EXPIRED,
     questions_pb2.QUESTION_STATE_CANCELLED: QuestionState.CANCELLED,
 }
+_SCHEDULE_STATES = {
+    schedules_pb2.SCHEDULE_STATE_ACTIVE: ScheduleState.ACTIVE,
+    schedules_pb2.SCHEDULE_STATE_PAUSED: ScheduleState.PAUSED,
+    schedules_pb2.SCHEDULE_STATE_ENDED: ScheduleState.ENDED,
+    schedules_pb2.SCHEDULE_STATE_BROKEN: ScheduleState.BROKEN,
+    schedules_pb2.SCHEDULE_STATE_DELETED: ScheduleState.DELETED,
+}
+_FATES = {
+    schedules_pb2.FATE_PENDING: Fate.PENDING,
+    schedules_pb2.FATE_RAN: Fate.RAN,
+    schedules_pb2.FATE_LATE: Fate.LATE,
+    schedules_pb2.FATE_CAUGHT_UP: Fate.CAUGHT_UP,
+    schedules_pb2.FATE_SKIPPED: Fate.SKIPPED,
+    schedules_pb2.FATE_MISSED: Fate.MISSED,
+    schedules_pb2.FATE_FAILED: Fate.FAILED,
+}
+_POLICIES = {
+    schedules_pb2.MISSED_POLICY_SKIP: "skip",
+    schedules_pb2.MISSED_POLICY_ONCE: "once",
+    schedules_pb2.MISSED_POLICY_ALL: "all",
+}
+POLICIES = {policy: number for number, policy in _POLICIES.items()}
+"""What becomes of what was missed, as the contract numbers it."""
 STATES = {state: number for number, state in _STATES.items()}
 """States as the contract numbers them."""
 ORIGINS = {origin: number for number, origin in _ORIGINS.items()}
@@ -213,6 +268,8 @@ def agent(message: agents_pb2.Agent) -> AgentInfo:
             depth=max(limits.depth, 0) if limits.depth else None,
             seconds=limits.seconds or None,
             model_calls=limits.model_calls or None,
+            tokens=limits.tokens or None,
+            money=limits.money / MILLION if limits.money else None,
         ),
         create_time=from_time(message.create_time),
         update_time=from_time(message.update_time),
@@ -226,7 +283,32 @@ def usage(message: runs_pb2.UsageTotals, group: str = "") -> Usage:
         cached_tokens=message.cached_tokens,
         model_calls=message.model_calls,
         estimated=message.estimated,
+        cost=message.cost / MILLION,
+        unpriced_calls=message.unpriced_calls,
         group=group,
+    )
+
+
+def budget(message: budgets_pb2.Budget) -> Budget:
+    measure = _MEASURES[message.measure]
+    return Budget(
+        agent=last(message.agent),
+        period=_PERIODS[message.period],
+        measure=measure,
+        limit=amount(message.limit, measure),
+        spent=amount(message.spent, measure),
+        by_default=message.by_default,
+        end_time=_time(message, "end_time"),
+    )
+
+
+def price(message: budgets_pb2.Price) -> Price:
+    return Price(
+        model=message.model,
+        input=message.input / MILLION,
+        cached=message.cached / MILLION,
+        output=message.output / MILLION,
+        own=message.own,
     )
 
 
@@ -313,7 +395,7 @@ def update(message: runs_pb2.RunUpdate) -> up.Update | None:
                 call=call(asked.call),
             )
         case "waiting":
-            return up.Waiting(**base, until=_time(message.waiting, "until"))
+            return up.Waiting(**base, until=_time(message.waiting, "until"), reason=message.waiting.reason)
         case "woken":
             return up.Woken(**base)
         case "observation":
@@ -352,6 +434,10 @@ def replayed(message: runs_pb2.ReplayRunResponse) -> Replayed:
         calls=message.call_count,
         seconds=message.seconds,
     )
+
+
+def permit(message: agents_pb2.Permit) -> Permit:
+    return Permit(what=message.what, create_time=from_time(message.create_time))
 
 
 def change(message: runs_pb2.Change) -> Change:
@@ -401,4 +487,53 @@ def status(message: admin_pb2.Status) -> Status:
         variables=message.variables,
         messages=message.messages,
         active_runs=message.active_runs,
+    )
+
+
+def schedule(message: schedules_pb2.Schedule) -> Schedule:
+    return Schedule(
+        id=last(message.name),
+        agent=_agent(message.name),
+        name=message.label,
+        kind=message.kind,
+        spec=message.spec,
+        timezone=message.timezone,
+        text=message.text,
+        channel=message.channel,
+        start_time=_time(message, "start_time"),
+        end_time=_time(message, "end_time"),
+        jitter=message.jitter.ToTimedelta(),
+        missed=_POLICIES[message.missed],
+        most=message.most,
+        grace=message.grace.ToTimedelta(),
+        state=_SCHEDULE_STATES[message.state],
+        reason=message.reason,
+        due_time=_time(message, "due_time"),
+        next_time=_time(message, "next_time"),
+        run=last(message.run) or None,
+        create_time=from_time(message.create_time),
+        update_time=from_time(message.update_time),
+    )
+
+
+def occurrence(message: schedules_pb2.Occurrence) -> Occurrence:
+    return Occurrence(
+        id=last(message.name),
+        agent=_agent(message.name),
+        schedule=message.name.split("/")[3],
+        due_time=from_time(message.due_time),
+        fate=_FATES[message.fate],
+        reason=message.reason,
+        run=last(message.run) or None,
+        create_time=from_time(message.create_time),
+        end_time=_time(message, "end_time"),
+    )
+
+
+def preview(message: schedules_pb2.PreviewScheduleResponse) -> Preview:
+    return Preview(
+        kind=message.kind,
+        spec=message.spec,
+        timezone=message.timezone,
+        times=tuple(map(from_time, message.times)),
     )

@@ -208,6 +208,15 @@ class Change:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Permit:
+    """Something that an agent's runs may do without an approval."""
+
+    what: str
+    """`{channel}.{function}`, `{channel}.tell` or `{channel}.ask`."""
+    create_time: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Undone:
     """What taking back the changes of a run did."""
 
@@ -226,6 +235,9 @@ class Limits:
     """Levels of `rlm` below a run."""
     seconds: int | None = None
     model_calls: int | None = None
+    tokens: int | None = None
+    money: float | None = None
+    """Dollars. It and `tokens` are for the run and all below it; None means that only budgets bound them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,6 +265,10 @@ class Usage:
     model_calls: int = 0
     estimated: bool = False
     """Whether some of it is an estimate, because the provider gave no count."""
+    cost: float = 0.0
+    """Dollars, of the calls whose price is known."""
+    unpriced_calls: int = 0
+    """Calls whose price nobody knows."""
     group: str = ""
     """What it is the sum of, in the results of `usage`."""
 
@@ -311,6 +327,38 @@ class RunInfo:
     start_time: datetime | None
     end_time: datetime | None
     steps: Sequence[Step] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How much may be used in a time, and how much is."""
+
+    agent: str
+    """Empty: all of the user's agents together."""
+    period: str
+    """`day`, `month` or `total`."""
+    measure: str
+    """`money` (in dollars), `tokens`, `model_calls`, `steps` or `seconds` (at work)."""
+    limit: float
+    spent: float
+    """With what is reserved for model calls under way."""
+    by_default: bool
+    """Whether it comes from the daemon's settings."""
+    end_time: datetime | None
+    """When the time is over; None: never."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """What a model costs, in dollars for a million tokens."""
+
+    model: str
+    """Its name; `*` in it stands for any text."""
+    input: float
+    cached: float
+    output: float
+    own: bool
+    """Whether you have set it; else it came with rlmd."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -407,3 +455,90 @@ class Invocation:
     run: str
     deadline: datetime | None
     """When the program stops waiting."""
+
+
+class ScheduleState(StrEnum):
+    """States of a schedule."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    ENDED = "ended"
+    BROKEN = "broken"
+    DELETED = "deleted"
+
+
+class Fate(StrEnum):
+    """What became of an instant at which a schedule was due."""
+
+    PENDING = "pending"
+    RAN = "ran"
+    LATE = "late"
+    CAUGHT_UP = "caught_up"
+    SKIPPED = "skipped"
+    MISSED = "missed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """What wakes an agent at a time, or again and again."""
+
+    id: str
+    agent: str
+    name: str
+    """A name for people; empty if it has none."""
+    kind: str
+    """`at`, `every` or `cron`."""
+    spec: str
+    """An ISO time, an interval such as `20m`, or a crontab line."""
+    timezone: str
+    text: str
+    """What the event says."""
+    channel: str
+    """Where the outcome is told."""
+    start_time: datetime | None
+    end_time: datetime | None
+    jitter: timedelta
+    missed: str
+    """What becomes of due instants that were missed: `skip`, `once` or `all`."""
+    most: int
+    """How many are caught up on at most, for `all`."""
+    grace: timedelta
+    state: ScheduleState
+    reason: str
+    """Why it was set aside; empty if it was not."""
+    due_time: datetime | None
+    """When it is due next; None if it is not."""
+    next_time: datetime | None
+    """When that fires: later by the jitter."""
+    run: str | None
+    """The run that made it; None if a user did."""
+    create_time: datetime
+    update_time: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Occurrence:
+    """An instant at which a schedule was due, and what became of it."""
+
+    id: str
+    agent: str
+    schedule: str
+    due_time: datetime
+    fate: Fate
+    reason: str
+    run: str | None
+    """The run that was made for it; None if none was."""
+    create_time: datetime
+    end_time: datetime | None
+    """When its fate was known; None while its run is under way."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """How a phrase was understood, and when that is due next."""
+
+    kind: str
+    spec: str
+    timezone: str
+    times: tuple[datetime, ...]

@@ -91,6 +91,8 @@ class Waiting(_Update):
 
     until: datetime | None
     """When it goes on in any case; None if only an answer wakes it."""
+    reason: str = ""
+    """Which budget is used up; empty if it waits for something else."""
 
 
 @dataclass(frozen=True, kw_only=True)

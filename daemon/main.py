@@ -41,6 +41,7 @@ from .models.choose import choose
 from .repl.sandbox import Sandbox
 from .rpc.api import Backend, Facts
 from .rpc.server import Server
+from .schedules.bell import Bell
 from .tidying import Tidying
 from .upkeep import Upkeep
 
@@ -75,6 +76,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event) -> None:
         stack.push_async_callback(model.close)
         sandbox = await stack.enter_async_context(Sandbox(folder=settings.data / "sandbox"))
         log.info("sandbox workers run %s bubblewrap", "under" if sandbox.confined else "without")
+        bell = Bell(settings.bell)
         equipment = Equipment(
             clock=clock,
             zone=ZoneInfo(settings.timezone),
@@ -83,6 +85,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event) -> None:
             sandbox=sandbox,
             searcher=index,
             feed=Feed(),
+            alarm=bell,
         )
         engine = Engine(house, equipment)
         facts = Facts(
@@ -101,6 +104,8 @@ async def serve(settings: Settings, *, stop: asyncio.Event) -> None:
         stack.push_async_callback(engine.stop, GRACE_SECONDS)
         quiet = timedelta(minutes=settings.tidy_idle_minutes)
         await stack.enter_async_context(Tidying(house, engine, quiet))
+        bell.start(engine.ticker.ring, house.times())
+        stack.callback(bell.stop)
         await server.start()
         stack.push_async_callback(server.stop)
         lock.announce(server.addresses)

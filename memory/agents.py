@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from rlmd.errors import AlreadyExists, InvalidInput, NotFound, PreconditionFailed
 
+from .budgets import forget_agent
 from .clock import from_micros, to_micros
 from .names import check_id, check_text, short
 from .prepared import Prepared
@@ -20,7 +21,14 @@ from .sweeping import leave_space
 from .tables import agents, index_queue, runs, spaces
 
 MAX_INSTRUCTIONS = 20_000
-RANGES = {"steps": (1, 1_000), "depth": (0, 8), "seconds": (1, 86_400), "model_calls": (1, 10_000)}
+RANGES = {
+    "steps": (1, 1_000),
+    "depth": (0, 8),
+    "seconds": (1, 86_400),
+    "model_calls": (1, 10_000),
+    "tokens": (1, 10**12),
+    "money": (1, 10**12),
+}
 """Least and most of each limit of a run."""
 # Each message asks this.
 _named = Prepared(
@@ -108,6 +116,7 @@ class Agents:
             select(agents.c.space_id).where(agents.c.id == agent.id)
         ).scalar_one()
         self._connection.execute(delete(agents).where(agents.c.id == agent.id))
+        forget_agent(self._connection, agent.id)
         # A row without a variable or message tells the index that the whole shelf is gone.
         self._connection.execute(insert(index_queue), [{"space_id": space_id, "agent_id": None}])
         self._connection.execute(insert(index_queue), [{"space_id": None, "agent_id": agent.id}])

@@ -64,6 +64,7 @@ class ChannelCalls:
             "function": function.name,
             "arguments": arguments,
             "result_schema": function.result,
+            "trusted": function.trusted and not channel.external,
             "state": _OPEN,
             "error": "",
             "create_time": to_micros(self._now),
@@ -169,5 +170,6 @@ def _call(row: Any) -> ChannelCall:
         state=CallState(row.state),
         result=row.result,
         error=row.error,
+        trusted=row.trusted,
         expire_time=from_micros(row.expire_time),
     )

@@ -55,7 +55,7 @@ class Channels:
         self._now = now
         self._user = user
 
-    def connect(self, name: str, functions: Sequence[Function]) -> Channel:
+    def connect(self, name: str, functions: Sequence[Function], *, external: bool = False) -> Channel:
         """A client has connected as this channel, and offers this from now on.
 
         Raises:
@@ -69,9 +69,11 @@ class Channels:
         if found is None:
             self._check_room()
             row = {"user_id": self._user.id, "name": name, "create_time": now, "sent": 0, "acknowledged": 0}
-            self._connection.execute(insert(channels), {**row, "functions": offered, "seen_time": now})
+            self._connection.execute(
+                insert(channels), {**row, "functions": offered, "external": external, "seen_time": now}
+            )
         else:
-            self._change(found, functions=offered, seen_time=now)
+            self._change(found, functions=offered, external=external, seen_time=now)
         return self.get(name)
 
     def _check_room(self) -> None:
@@ -187,6 +189,7 @@ def _channel(row: Any) -> Channel:
         id=row.id,
         name=row.name,
         functions=tuple(Function(**each) for each in json.loads(row.functions)),
+        external=row.external,
         sent=row.sent,
         acknowledged=row.acknowledged,
         seen_time=from_micros(row.seen_time),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Any, Generic, TypeVar
 
@@ -87,6 +87,41 @@ class ParcelKind(StrEnum):
     """That a question is no longer open."""
 
 
+class ScheduleState(StrEnum):
+    ACTIVE = "active"
+    PAUSED = "paused"
+    ENDED = "ended"
+    """Nothing is due any more."""
+    BROKEN = "broken"
+    """It failed by itself and was set aside; the reason says how."""
+    DELETED = "deleted"
+
+    @property
+    def over(self) -> bool:
+        return self in (ScheduleState.ENDED, ScheduleState.DELETED)
+
+
+class Missed(StrEnum):
+    """What becomes of due instants that went by unseen, for longer than the grace."""
+
+    SKIP = "skip"
+    ONCE = "once"
+    ALL = "all"
+
+
+class Fate(StrEnum):
+    """What became of a due instant."""
+
+    PENDING = "pending"
+    """Its run is under way."""
+    RAN = "ran"
+    LATE = "late"
+    CAUGHT_UP = "caught_up"
+    SKIPPED = "skipped"
+    MISSED = "missed"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True, kw_only=True)
 class User:
     id: int
@@ -115,6 +150,10 @@ class RunLimits:
     depth: int | None = None
     seconds: int | None = None
     model_calls: int | None = None
+    tokens: int | None = None
+    """Of all model calls together; None means that only budgets bound them, and so for `money`."""
+    money: int | None = None
+    """Micro-dollars."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,7 +257,7 @@ class Event:
 
     id: int
     kind: str
-    """`message`, or `rlm` for a child run."""
+    """`message`, `schedule`, or `rlm` for a child run."""
     channel: str
     sender: str
     text: str
@@ -278,6 +317,8 @@ class Function:
     """How long a call may take, waiting for the channel included."""
     waits: bool
     """Whether a call waits for the channel while nobody is connected; else it fails at once."""
+    trusted: bool = False
+    """Whether its results are the owner's own data, with no text from outside in them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,6 +328,8 @@ class Channel:
     id: int
     name: str
     functions: Sequence[Function]
+    external: bool
+    """Whether what it says, and what its functions give, comes from outside."""
     sent: int
     """The last sequence number in its outbox."""
     acknowledged: int
@@ -324,18 +367,83 @@ class ChannelCall:
     """The value as JSON text; None while there is none."""
     error: str
     """Why there is no value."""
+    trusted: bool
+    """Whether what it gives is the owner's own."""
     expire_time: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """A trigger that makes events, by a rule (see instants.py)."""
+
+    id: int
+    agent: str
+    name: str
+    """A label; empty for none."""
+    kind: str
+    """`at`, `every` or `cron`."""
+    spec: str
+    timezone: str
+    anchor: datetime
+    """From where intervals count."""
+    start_time: datetime | None
+    end_time: datetime | None
+    jitter: timedelta
+    """An occurrence fires up to so much later than it is due."""
+    text: str
+    """What the event says."""
+    channel: str
+    """Where the outcome is told."""
+    missed: Missed
+    most: int
+    """How many are caught up on, for `Missed.ALL`."""
+    grace: timedelta
+    """What fires later than this is missed."""
+    state: ScheduleState
+    reason: str
+    due_time: datetime | None
+    next_time: datetime | None
+    """When it fires next; None if it does not."""
+    author: Author
+    origin: Origin
+    create_time: datetime
+    update_time: datetime
+
+    @property
+    def label(self) -> str:
+        """By which people and programs call it."""
+        return self.name or str(self.id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Occurrence:
+    """A due instant of a schedule, and what became of it."""
+
+    id: int
+    schedule: int
+    agent: str
+    due_time: datetime
+    run: int | None
+    """The run that was made for it."""
+    fate: Fate
+    reason: str
+    create_time: datetime
+    end_time: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Usage:
-    """Tokens and model calls, summed."""
+    """Tokens, model calls and money, summed."""
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
     model_calls: int = 0
     estimated: bool = False
+    cost: int = 0
+    """Micro-dollars, of the calls whose price is known."""
+    unpriced: int = 0
+    """Calls whose price nobody knows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -353,6 +461,8 @@ class Run:
     """As in force for this run: nothing is None once it is made."""
     seed: int
     attempts: int
+    origin: Origin
+    """The lowest origin of what it was given; at its end, also of what it has read."""
     create_time: datetime
     start_time: datetime | None
     end_time: datetime | None

@@ -20,7 +20,7 @@ from .records import (
     CallState,
     EntryKind,
     Event,
-    ModelCall,
+    Origin,
     QuestionState,
     Run,
     RunLimits,
@@ -52,6 +52,8 @@ _SUMS = (
     func.sum(model_calls.c.cached_tokens),
     func.count(model_calls.c.id),
     func.max(model_calls.c.estimated),
+    func.coalesce(func.sum(model_calls.c.cost), 0),
+    func.count(model_calls.c.id) - func.count(model_calls.c.cost),
 )
 _used = (
     select(_tree.c.top, *_SUMS).join(model_calls, model_calls.c.run_id == _tree.c.id).group_by(_tree.c.top)
@@ -67,12 +69,17 @@ _start = _change.values(
     attempts=runs.c.attempts + 1,
     start_time=func.coalesce(runs.c.start_time, bindparam("time")),
     wake_time=None,
+    reason="",
 )
 _child = select(runs.c.id).where(
     runs.c.parent_id == bindparam("parent"), runs.c.parent_call == bindparam("call")
 )
 _end = _change.values(
-    state=bindparam("to"), reason=bindparam("why"), result=bindparam("value"), end_time=bindparam("time")
+    state=bindparam("to"),
+    reason=bindparam("why"),
+    result=bindparam("value"),
+    end_time=bindparam("time"),
+    origin=bindparam("lowest"),
 )
 _add_event = Prepared(insert(events).returning(events.c.id))
 _add_run = insert(runs).returning(runs.c.id)
@@ -87,7 +94,6 @@ _root = Prepared(update(runs).where(runs.c.id == bindparam("run")).values(root_i
 _of_message = Prepared(
     update(messages).where(messages.c.id == bindparam("message")).values(run_id=bindparam("run"))
 )
-_add_model_call = insert(model_calls)
 
 
 class Runs:
@@ -110,6 +116,7 @@ class Runs:
         channel: str = "",
         sender: str = "",
         message: int | None = None,
+        origin: Origin = Origin.OWNER,
         parent: Run | None = None,
         parent_call: int = 0,
     ) -> Run:
@@ -139,6 +146,7 @@ class Runs:
             "limits": json.dumps(asdict(limits)),
             "seed": seed,
             "attempts": 0,
+            "origin": int(origin),
             "create_time": now,
         }
         run_id: int = _queue.scalar(self._connection, run)
@@ -161,6 +169,7 @@ class Runs:
             limits=limits,
             seed=seed,
             attempts=0,
+            origin=origin,
             create_time=time,
             start_time=None,
             end_time=None,
@@ -170,7 +179,7 @@ class Runs:
         """Another run of the same event, with the same randomness, to be taken up where its journal ends."""
         now = to_micros(self._now)
         row = self._connection.execute(select(runs).where(runs.c.id == run.id)).one()._mapping
-        kept = {name: row[name] for name in ("agent_id", "event_id", "depth", "limits", "seed")}
+        kept = {name: row[name] for name in ("agent_id", "event_id", "depth", "limits", "seed", "origin")}
         values = {
             **kept,
             "state": RunState.QUEUED.value,
@@ -190,13 +199,23 @@ class Runs:
         began = run.start_time or from_micros(now)
         return replace(run, state=RunState.RUNNING, attempts=run.attempts + 1, start_time=began)
 
-    def end(self, run: Run, state: RunState, *, reason: str = "", result: Any = None) -> None:
+    def end(
+        self,
+        run: Run,
+        state: RunState,
+        *,
+        reason: str = "",
+        result: Any = None,
+        origin: Origin | None = None,
+    ) -> None:
+        """The run is over; `origin` is the lowest of what it has read, if that is known."""
         values = {
             "run": run.id,
             "to": state.value,
             "why": reason,
             "value": None if result is None else json.dumps(result),
             "time": to_micros(self._now),
+            "lowest": int(run.origin if origin is None else min(origin, run.origin)),
         }
         self._connection.execute(_end, values)
 
@@ -205,10 +224,14 @@ class Runs:
         values = {"state": RunState.QUEUED.value, "attempts": attempts}
         self._connection.execute(update(runs).where(runs.c.id == run.id).values(values))
 
-    def park(self, run: Run, wake_time: datetime | None) -> None:
-        """The run waits from now on, at the longest until `wake_time`. What it did so far is no attempt."""
+    def park(self, run: Run, wake_time: datetime | None, reason: str = "") -> None:
+        """The run waits from now on, at the longest until `wake_time`. What it did so far is no attempt.
+
+        It has a `reason` if a budget is used up: then it goes on as well when there is more.
+        """
         values = {
             "state": RunState.WAITING.value,
+            "reason": reason,
             "attempts": 0,
             "wake_time": None if wake_time is None else to_micros(wake_time),
         }
@@ -272,21 +295,15 @@ class Runs:
 
     # -- what it cost -----------------------------------------------------------------------------
 
-    def charge(self, run: Run, agent_id: int, call: ModelCall) -> None:
-        """Enter a model call into the ledger."""
-        values = {**asdict(call), "run_id": run.id, "root_id": run.root, "agent_id": agent_id}
-        values.pop("run")
-        self._connection.execute(_add_model_call, {**values, "time": to_micros(self._now)})
-
     def usage(
         self, group: str = "", *, since: datetime | None = None, until: datetime | None = None
     ) -> list[tuple[str, Usage]]:
-        """Usage of the user's agents, in all or by `agent`, `model`, `day` (UTC) or `run` (newest 1,000)."""
+        """Usage of the user's agents, in all or by `agent`, `model`, `day` or `run` (newest 1,000)."""
         keys: dict[str, Any] = {
             "": func.max(""),
             "agent": agents.c.name,
             "model": model_calls.c.model,
-            "day": model_calls.c.time // 86_400_000_000,
+            "day": model_calls.c.day,
             "run": model_calls.c.run_id,
         }
         key = keys[group]
@@ -347,7 +364,8 @@ def answered(connection: Connection) -> list[tuple[int, int]]:
     for table, still in ((questions, QuestionState.OPEN), (channel_calls, CallState.OPEN)):
         told = select(journal.c.seq).where(
             journal.c.run_id == table.c.run_id,
-            journal.c.call == table.c.call,
+            # An approval is kept under the negative number of the call that needs it.
+            journal.c.call == func.abs(table.c.call),
             journal.c.kind == EntryKind.SETTLED.value,
         )
         statement = (
@@ -358,6 +376,17 @@ def answered(connection: Connection) -> list[tuple[int, int]]:
         )
         found.update((user_id, run_id) for user_id, run_id in connection.execute(statement))
     return sorted(found, key=lambda each: each[1])
+
+
+def held_up(connection: Connection) -> list[tuple[int, int, int]]:
+    """(user id, agent id, run id) of the root runs that wait because a budget is used up, oldest first."""
+    statement = (
+        select(agents.c.user_id, runs.c.agent_id, runs.c.id)
+        .join(agents, runs.c.agent_id == agents.c.id)
+        .where(runs.c.state == RunState.WAITING.value, runs.c.parent_id.is_(None), runs.c.reason != "")
+        .order_by(runs.c.id)
+    )
+    return [(user_id, agent_id, run_id) for user_id, agent_id, run_id in connection.execute(statement)]
 
 
 def _missing(run_id: int) -> NotFound:
@@ -371,6 +400,8 @@ def _usage(sums: Sequence[Any]) -> Usage:
         cached_tokens=sums[2],
         model_calls=sums[3],
         estimated=bool(sums[4]),
+        cost=sums[5],
+        unpriced=sums[6],
     )
 
 
@@ -378,8 +409,6 @@ def _label(group: str, key: Any, agent: str) -> str:
     match group:
         case "agent":
             return f"agents/{key}"
-        case "day":
-            return from_micros(key * 86_400_000_000).date().isoformat()
         case "run":
             return f"agents/{agent}/runs/{key}"
     return str(key)
@@ -408,6 +437,7 @@ def _run(row: Any, counts: tuple[int, int], usage: Usage) -> Run:
         limits=RunLimits(**json.loads(row.limits)),
         seed=row.seed,
         attempts=row.attempts,
+        origin=Origin(row.origin),
         create_time=from_micros(row.create_time),
         start_time=None if row.start_time is None else from_micros(row.start_time),
         end_time=None if row.end_time is None else from_micros(row.end_time),

@@ -27,21 +27,25 @@ from rlmd.errors import InvalidInput, NotFound
 
 from .accounts import Accounts
 from .agents import Agents
+from .budgets import Budgets
 from .changes import Changes
 from .channel_calls import ChannelCalls
 from .channels import Channels
 from .clock import Clock, to_micros
 from .database import Database, translated
 from .journal import Journal
+from .ledger import Ledger
 from .log import Log
 from .migrate import migrate
 from .names import check_text, short
 from .news import News, idle, news
 from .outbox import Outbox, forget
+from .permits import Permits
 from .prepared import Prepared
 from .questions import Questions
 from .records import User
-from .runs import Runs, answered, unfinished, waking
+from .runs import Runs, answered, held_up, unfinished, waking
+from .schedules import Schedules, due, times
 from .statements import SPACE
 from .sweeping import LEFT, sweep, waiting
 from .tables import agents, messages, requests, runs, spaces, users, variables
@@ -63,6 +67,8 @@ _run = Prepared(
     .where(runs.c.id == bindparam("run"), agents.c.user_id == bindparam("user"))
 )
 
+ALL = 1_000_000
+"""Users."""
 REQUESTS_KEPT = 7 * 24 * 3600 * 1_000_000
 """Microseconds for which the answer to a request id is kept."""
 
@@ -140,6 +146,47 @@ class House:
             accounts = Accounts(connection, now)
             names = {row.id: row.name for row in connection.execute(select(users.c.id, users.c.name))}
             return [(accounts.user(names[user_id]), agent) for user_id, agent in found]
+
+    def due(self, now: datetime, most: int) -> list[tuple[User, int]]:
+        """Schedules that fire by now, with their users, the longest due first."""
+        with self.database.reading() as connection:
+            found = due(connection, now, most)
+            if not found:
+                return []
+            accounts = Accounts(connection, self.clock.now())
+            names = {row.id: row.name for row in connection.execute(select(users.c.id, users.c.name))}
+            return [(accounts.user(names[user_id]), schedule_id) for user_id, schedule_id in found]
+
+    def times(self) -> dict[int, datetime]:
+        """When each schedule of all users fires next, of those that do."""
+        with self.database.reading() as connection:
+            return times(connection)
+
+    def held_up(self, day: str) -> list[tuple[User, int]]:
+        """Runs that wait because a budget was used up, and need not any more, with their users."""
+        with self.database.reading() as connection:
+            found = held_up(connection)
+            if not found:
+                return []
+            now = self.clock.now()
+            users = {user.id: user for user in Accounts(connection, now).users(most=ALL)}
+            stopped = {
+                (user, agent): any(
+                    each.over for each in Ledger(connection, now, users[user]).standing(agent, day)
+                )
+                for user, agent in {(user, agent) for user, agent, _ in found}
+            }
+            return [(users[user], run) for user, agent, run in found if not stopped[user, agent]]
+
+    def for_all(self, work: Callable[[Transaction], T]) -> Future[list[T]]:
+        """Run `work` for each user, in one transaction."""
+
+        def each(connection: Connection) -> list[T]:
+            now = self.clock.now()
+            found = Accounts(connection, now).users(most=ALL)
+            return [work(Transaction(connection, now, user)) for user in found]
+
+        return self.database.write(each)
 
     def forget_requests(self) -> Future[int]:
         """Drop the answers of request ids that are over a week old; returns how many."""
@@ -224,6 +271,22 @@ class Transaction:
     @property
     def changes(self) -> Changes:
         return Changes(self._connection, self.now, self.user)
+
+    @property
+    def permits(self) -> Permits:
+        return Permits(self._connection, self.now, self.user)
+
+    @property
+    def schedules(self) -> Schedules:
+        return Schedules(self._connection, self.now, self.user)
+
+    @property
+    def budgets(self) -> Budgets:
+        return Budgets(self._connection, self.now, self.user)
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self._connection, self.now, self.user)
 
     @property
     def uploads(self) -> Uploads:

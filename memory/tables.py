@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -190,6 +191,8 @@ runs = Table(
     Column("limits", Text, nullable=False),
     Column("seed", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
+    # The lowest origin of what it was given and has read; 3, the owner, for those from before it was kept.
+    Column("origin", Integer, nullable=False, server_default="3"),
     Column("result", Text),
     Column("create_time", BigInteger, nullable=False),
     Column("start_time", BigInteger),
@@ -226,6 +229,18 @@ questions = Table(
     sqlite_autoincrement=True,
 )
 
+permits = Table(
+    "permits",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("agent_id", ForeignKey("agents.id", ondelete="CASCADE"), nullable=False),
+    # A consequence that needs no approval any more, such as `home.lights`.
+    Column("what", Text, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    UniqueConstraint("agent_id", "what"),
+    sqlite_autoincrement=True,
+)
+
 channels = Table(
     "channels",
     metadata,
@@ -235,6 +250,8 @@ channels = Table(
     Column("name", Text, nullable=False),
     # What it offers, as JSON (see channels.py).
     Column("functions", Text, nullable=False),
+    # Whether what it says comes from outside.
+    Column("external", Boolean, nullable=False, server_default=false()),
     # The last sequence number that was given in its outbox, and the last that a client has acknowledged.
     Column("sent", BigInteger, nullable=False),
     Column("acknowledged", BigInteger, nullable=False),
@@ -271,6 +288,8 @@ channel_calls = Table(
     Column("arguments", Text, nullable=False),
     # JSON Schema that the result must fit; empty if it may be anything.
     Column("result_schema", Text, nullable=False),
+    # Whether what it gives is the owner's own, and no text from outside.
+    Column("trusted", Boolean, nullable=False, server_default=false()),
     Column("state", Text, nullable=False),
     # JSON text of the value, or why there is none.
     Column("result", Text),
@@ -280,6 +299,61 @@ channel_calls = Table(
     Column("end_time", BigInteger),
     UniqueConstraint("run_id", "call"),
     Index("ix_channel_calls_channel_id_state", "channel_id", "state"),
+    sqlite_autoincrement=True,
+)
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("agent_id", ForeignKey("agents.id", ondelete="CASCADE"), nullable=False),
+    # A label, of which only one schedule of an agent that is not over has the same; empty for none.
+    Column("name", Text, nullable=False),
+    # The rule (see instants.py).
+    Column("kind", Text, nullable=False),
+    Column("spec", Text, nullable=False),
+    Column("timezone", Text, nullable=False),
+    Column("anchor", BigInteger, nullable=False),
+    Column("start_time", BigInteger),
+    Column("end_time", BigInteger),
+    Column("jitter", BigInteger, nullable=False),
+    # What it makes: the event's text, and the channel on which the outcome is told.
+    Column("text", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    # What becomes of instants that went by unseen.
+    Column("missed", Text, nullable=False),
+    Column("most", Integer, nullable=False),
+    Column("grace", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    # The next due instant, and when it fires: later by the jitter. Empty where nothing is to come.
+    Column("due_time", BigInteger),
+    Column("next_time", BigInteger, index=True),
+    Column("author_user", Text, nullable=False),
+    Column("author_run", BigInteger),
+    Column("author_call", Integer, nullable=False),
+    Column("origin", Integer, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Column("update_time", BigInteger, nullable=False),
+    Index("ix_schedules_agent_id_name", "agent_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+occurrences = Table(
+    "occurrences",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("schedule_id", ForeignKey("schedules.id", ondelete="CASCADE"), nullable=False),
+    Column("due_time", BigInteger, nullable=False),
+    Column("run_id", BigInteger, index=True),
+    # What it is; while its run is under way `pending`, and `timing` is what it will be if all goes well.
+    Column("fate", Text, nullable=False),
+    Column("timing", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Column("end_time", BigInteger),
+    # Whatever crashes, sleeps or jumps: never twice.
+    UniqueConstraint("schedule_id", "due_time"),
     sqlite_autoincrement=True,
 )
 
@@ -315,8 +389,79 @@ model_calls = Table(
     Column("tries", Integer, nullable=False),
     Column("note", Text, nullable=False),
     Column("seconds", Float, nullable=False),
+    # Micro-dollars; NULL where nobody knew the price.
+    Column("cost", BigInteger),
+    # The day in the owner's zone, by which it is summed.
+    Column("day", Text, nullable=False, server_default=""),
     Column("time", BigInteger, nullable=False),
     Index("ix_model_calls_agent_id_time", "agent_id", "time"),
+)
+
+reservations = Table(
+    "reservations",
+    metadata,
+    # A call of a model that is under way: what it may cost is counted already. Settling deletes the row.
+    Column("id", BigId, primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("agent_id", BigInteger, nullable=False),
+    Column("run_id", BigInteger, nullable=False),
+    Column("root_id", BigInteger, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("call", Integer, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("day", Text, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("money", BigInteger),
+    Column("time", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+spending = Table(
+    "spending",
+    metadata,
+    # Running sums, reservations included: a row for each day on which something was used, and one without
+    # a day for all of them. They outlive the agent, whose calls its deletion takes out of the ledger.
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("scope", Text, primary_key=True),
+    Column("scope_id", BigInteger, primary_key=True),
+    Column("day", Text, primary_key=True),
+    Column("money", BigInteger, nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+    Column("model_calls", BigInteger, nullable=False),
+    Column("steps", BigInteger, nullable=False),
+    Column("micros", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("scope", Text, nullable=False),
+    # The agent's number; 0 for the user.
+    Column("scope_id", BigInteger, nullable=False),
+    Column("period", Text, nullable=False),
+    Column("measure", Text, nullable=False),
+    # NULL: the default of the settings was taken away, and must not come back.
+    Column("most", BigInteger),
+    Column("by_default", Boolean, nullable=False),
+    # The day of the last warning, and of the last stop: one of each in a period.
+    Column("warned", Text, nullable=False),
+    Column("stopped", Text, nullable=False),
+    UniqueConstraint("user_id", "scope", "scope_id", "period", "measure"),
+)
+
+prices = Table(
+    "prices",
+    metadata,
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("input", BigInteger, nullable=False),
+    Column("cached", BigInteger, nullable=False),
+    Column("output", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 requests = Table(

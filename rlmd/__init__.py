@@ -35,7 +35,18 @@ from .errors import (
 if TYPE_CHECKING:
     from rlmd.clients import aio, records, updates
     from rlmd.clients.aio import connect as connect_async
-    from rlmd.clients.sync import Agent, Channel, Client, Log, Memory, Questions, Run, connect
+    from rlmd.clients.sync import (
+        Agent,
+        Budgets,
+        Channel,
+        Client,
+        Log,
+        Memory,
+        Questions,
+        Run,
+        Schedules,
+        connect,
+    )
     from rlmd.clients.updates import Reply
 
     __version__: str
@@ -43,6 +54,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Agent",
     "AlreadyExists",
+    "Budgets",
     "Cancelled",
     "Channel",
     "Client",
@@ -62,6 +74,7 @@ __all__ = [
     "RlmdError",
     "Run",
     "SandboxError",
+    "Schedules",
     "TooLarge",
     "Unauthenticated",
     "Unavailable",
@@ -76,12 +89,14 @@ __all__ = [
 _LAZY = {
     "Agent": ("rlmd.clients.sync", "Agent"),
     "Channel": ("rlmd.clients.sync", "Channel"),
+    "Budgets": ("rlmd.clients.sync", "Budgets"),
     "Client": ("rlmd.clients.sync", "Client"),
     "Log": ("rlmd.clients.sync", "Log"),
     "Memory": ("rlmd.clients.sync", "Memory"),
     "Questions": ("rlmd.clients.sync", "Questions"),
     "Reply": ("rlmd.clients.updates", "Reply"),
     "Run": ("rlmd.clients.sync", "Run"),
+    "Schedules": ("rlmd.clients.sync", "Schedules"),
     "aio": ("rlmd.clients.aio", ""),
     "connect": ("rlmd.clients.sync", "connect"),
     "connect_async": ("rlmd.clients.aio", "connect"),

@@ -93,11 +93,20 @@ class Settings:
     max_model_calls: int = _number(500, 1, 10_000)
     """Model calls of a run and its children together."""
 
+    daily_money: float = _number(5.0, 0, 100_000)
+    """Dollars a day for all agents of a user together, unless the user has set a budget; 0: no bound."""
+
+    daily_tokens: int = _number(20_000_000, 0, 1_000_000_000_000)
+    """The same in tokens, which also bounds models whose price nobody knows; 0: no bound."""
+
     model_timeout_seconds: float = _number(300.0, 1, 3_600)
     """How long one call of a model may take, in seconds."""
 
     prompt_tokens: int = _number(16_000, 6_000, 1_000_000)
     """Budget of a prompt, in tokens."""
+
+    approval_channel: str = _text("chat", "RLMD_APPROVAL_CHANNEL")
+    """Where you are asked whether a run that has read text from outside may do something of consequence."""
 
     tidy_idle_minutes: int = _number(60, 0, 10_080)
     """Minutes of silence after which an agent with news tidies its memory, once a day; 0: never by itself."""
@@ -114,6 +123,11 @@ class Settings:
     def index(self) -> Path:
         """Folder of the search index, derived from the database."""
         return self.data / "index"
+
+    @property
+    def bell(self) -> Path:
+        """When schedules fire next, as APScheduler keeps it; derived from the database."""
+        return self.data / "bell.db"
 
     @property
     def models(self) -> Path:

@@ -19,11 +19,19 @@ import grpc
 from rlmd.proto.rlmd.v1 import channels_pb2 as pb
 from rlmd.proto.rlmd.v1.channels_pb2_grpc import ChannelsStub
 
-SECONDS = 8.0
+SECONDS = 90.0
 """A stream that lives longer has hung."""
 
 
-def offer(name: str, /, result: dict[str, Any] | None = None, **properties: Any) -> pb.Function:
+def offer(
+    name: str,
+    /,
+    result: dict[str, Any] | None = None,
+    *,
+    effects: bool = False,
+    trusted: bool = False,
+    **properties: Any,
+) -> pb.Function:
     """A function; its parameters are all required, and given by their schemas."""
     schema = {
         "type": "object",
@@ -35,6 +43,8 @@ def offer(name: str, /, result: dict[str, Any] | None = None, **properties: Any)
         name=name,
         parameters_json=json.dumps(schema),
         result_json="" if result is None else json.dumps(result),
+        side_effects=effects,
+        trusted=trusted,
     )
 
 
@@ -42,7 +52,13 @@ class Wire:
     """One stream of Connect to a daemon's socket."""
 
     def __init__(
-        self, data: Path, channel: str, functions: Iterable[pb.Function] = (), *, after: int = 0
+        self,
+        data: Path,
+        channel: str,
+        functions: Iterable[pb.Function] = (),
+        *,
+        after: int = 0,
+        external: bool = False,
     ) -> None:
         self._requests: queue.SimpleQueue[pb.ConnectRequest | None] = queue.SimpleQueue()
         self._channel = grpc.insecure_channel(f"unix:{data / 'rlmd.sock'}")
@@ -54,7 +70,9 @@ class Wire:
             timeout=SECONDS,
             wait_for_ready=True,
         )
-        self.send(hello=pb.Hello(channel=channel, functions=functions, after_sequence=after))
+        self.send(
+            hello=pb.Hello(channel=channel, functions=functions, after_sequence=after, external=external)
+        )
         self.sequence = 0
         """That of the last response that had one."""
         self.welcome: pb.Welcome = self.next("welcome")

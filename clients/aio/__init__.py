@@ -7,11 +7,26 @@ from rlmd.clients.channels.task import Channel
 
 from .admin import Admin
 from .agents import Agent
+from .budgets import Budgets
 from .client import Client, connect
 from .large import Reader
 from .log import Log
 from .memory import Memory
 from .questions import Questions
 from .runs import Run
+from .schedules import Schedules
 
-__all__ = ["Admin", "Agent", "Channel", "Client", "Log", "Memory", "Questions", "Reader", "Run", "connect"]
+__all__ = [
+    "Admin",
+    "Agent",
+    "Channel",
+    "Client",
+    "Log",
+    "Memory",
+    "Questions",
+    "Reader",
+    "Run",
+    "Schedules",
+    "connect",
+]
+__all__ = ["Admin", "Agent", "Budgets", "Client", "Log", "Memory", "Questions", "Reader", "Run", "connect"]

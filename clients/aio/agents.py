@@ -8,8 +8,9 @@ from dataclasses import fields
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from rlmd.clients import decode
-from rlmd.clients.check import INT32, check_bool, check_choice, check_int, check_str, check_type
-from rlmd.clients.records import AgentInfo, Limits, RunInfo, RunState
+from rlmd.clients.check import INT32, INT64, check_bool, check_choice, check_int, check_str, check_type
+from rlmd.clients.money import check_money
+from rlmd.clients.records import AgentInfo, Limits, Permit, RunInfo, RunState
 from rlmd.clients.updates import Asked, Ended, Reply, Said, Update, Waiting, question_text
 from rlmd.errors import Cancelled, InvalidInput, ModelError
 from rlmd.proto.rlmd.v1 import agents_pb2, channels_pb2, runs_pb2
@@ -86,6 +87,26 @@ class Agent:
         request = agents_pb2.TidyAgentRequest(name=self._resource, request_id=request_id())
         run = decode.run(await self._connection.call(self._agents.TidyAgent, request))
         return Run(self._connection, self.name, run.id)
+
+    async def permits(self) -> list[Permit]:
+        """What its runs may do without asking you, even after they have read text from outside."""
+        request = agents_pb2.ListPermitsRequest(parent=self._resource)
+        found = await self._connection.call(self._agents.ListPermits, request)
+        return [decode.permit(message) for message in found.permits]
+
+    async def permit(self, what: str) -> Permit:
+        """Permit something for good, such as `home.lights`, as the answer `always` to an approval does."""
+        request = agents_pb2.CreatePermitRequest(parent=self._resource, what=check_str(what, "what"))
+        return decode.permit(await self._connection.call(self._agents.CreatePermit, request))
+
+    async def forbid(self, what: str) -> None:
+        """Permit something no more: the next run that wants it asks.
+
+        Raises:
+            NotFound: it is not permitted.
+        """
+        name = f"{self._resource}/permits/{check_str(what, 'what')}"
+        await self._connection.call(self._agents.DeletePermit, agents_pb2.DeletePermitRequest(name=name))
 
     async def chat(
         self, text: str, channel: str = "chat", on_update: Callable[[Update], None] | None = None
@@ -176,7 +197,7 @@ def to_limits(limits: Limits | None) -> agents_pb2.RunLimits | None:
         return None
     check_type(limits, Limits, "limits")
     given = {
-        field.name: check_int(value, f"limits.{field.name}", 0, INT32)
+        field.name: _limit(field.name, value)
         for field in fields(limits)
         if (value := getattr(limits, field.name)) is not None
     }
@@ -204,3 +225,10 @@ async def list_runs(
         if len(found) == most:
             break
     return found
+
+
+def _limit(name: str, value: object) -> int:
+    field = f"limits.{name}"
+    if name == "money":
+        return check_money(value, field)
+    return check_int(value, field, 0, INT64 if name == "tokens" else INT32)

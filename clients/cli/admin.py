@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import click
 
+from rlmd.clients.money import dollars
+from rlmd.clients.records import Usage
+
 from . import out
 from .base import App, Command, Group, pass_app
 
@@ -120,6 +123,7 @@ def revoke_token(app: App, name: str) -> None:
     examples="""
         rlmd usage
         rlmd usage --by day --after 2026-11-01
+        rlmd usage --by model --json
     """,
 )
 @click.option("--by", type=click.Choice(["agent", "model", "day", "run"]), help="A row for each.")
@@ -127,16 +131,27 @@ def revoke_token(app: App, name: str) -> None:
 @click.option("--before", metavar="TIME", help="Only until before then.")
 @pass_app
 def usage(app: App, by: str | None, after: str | None, before: str | None) -> None:
-    """Tokens and model calls of your agents."""
+    """What your agents used: model calls, tokens, and what they cost."""
     with app.client() as client:
         # click has checked the choice; mypy cannot know.
         found = client.admin.usage(by or "", after=after, before=before)  # type: ignore[arg-type]
     if app.json:
         out.print_json(found)
         return
+    # Where nothing costs anything, the bars are of tokens.
+    priced = any(row.cost for row in found)
+    sizes = [row.cost if priced else row.input_tokens + row.output_tokens for row in found]
     rows = [
         (row.group or "all", row.model_calls, row.input_tokens, row.cached_tokens, row.output_tokens,
-         "estimated" if row.estimated else "")
-        for row in found
+         dollars(row.cost), out.bar(size, max(sizes) or 1), _remark(row))
+        for row, size in zip(found, sizes, strict=True)
     ]  # fmt: skip
-    out.table((by or "", "calls", "input", "of it cached", "output", ""), rows, empty="Nothing was used.")
+    heads = (by or "", "calls", "input", "of it cached", "output", "cost", "", "")
+    out.table(heads, rows, empty="Nothing was used.")
+
+
+def _remark(row: Usage) -> str:
+    remarks = ["estimated"] if row.estimated else []
+    if row.unpriced_calls:
+        remarks.append(f"{row.unpriced_calls} calls of unknown price")
+    return ", ".join(remarks)

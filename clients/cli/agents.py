@@ -33,6 +33,8 @@ def _settings(function: F) -> F:
         click.option("--depth", type=click.IntRange(0, 8), help="Levels of `rlm` below a run."),
         click.option("--seconds", type=click.IntRange(0, 86_400), help="Wall time of a run."),
         click.option("--model-calls", type=click.IntRange(0, 10_000), help="Model calls of a run."),
+        click.option("--tokens", type=click.IntRange(0, 10**12), help="Tokens of a run."),
+        click.option("--money", type=float, help="Dollars for a run."),
     ):
         function = option(function)
     return function
@@ -40,7 +42,7 @@ def _settings(function: F) -> F:
 
 def _limits(given: dict[str, Any], now: Limits | None = None) -> Limits | None:
     """The limits, where any of them is given; what is not given stays as it is now."""
-    names = ("steps", "depth", "seconds", "model_calls")
+    names = ("steps", "depth", "seconds", "model_calls", "tokens", "money")
     chosen = {name: given.pop(name) for name in names}
     if all(value is None for value in chosen.values()):
         return None

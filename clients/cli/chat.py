@@ -165,8 +165,7 @@ class Talk:
         else:
             self._parked.pop(run.id, None)
         if self._json:
-            reason = "" if isinstance(ended, Waiting) else ended.reason
-            told = {"run": run.id, "text": "\n\n".join(said), "state": state, "reason": reason}
+            told = {"run": run.id, "text": "\n\n".join(said), "state": state, "reason": ended.reason}
             out.print_json(told, indent=None)
         return bool(said) or state in (RunState.DONE, RunState.WAITING)
 

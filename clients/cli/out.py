@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from rlmd.clients.records import Variable
 
@@ -73,6 +74,15 @@ def local(time: datetime | None) -> str:
     return f"{here:%Y-%m-%d %H:%M:%S}" if is_terminal() else here.isoformat(timespec="seconds")
 
 
+def within(time: datetime, zone: str) -> str:
+    """A time as the clocks of a time zone show it; in a pipe with its offset."""
+    try:
+        there = time.astimezone(ZoneInfo(zone))
+    except (LookupError, ValueError, OSError):  # The daemon's machine knows it, this one does not.
+        there = time.astimezone()
+    return f"{there:%a %Y-%m-%d %H:%M:%S %Z}" if is_terminal() else there.isoformat(timespec="seconds")
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str = "") -> None:
     """Rows under a head on a terminal; a row a line, parted by tabs, in a pipe."""
     if not is_terminal():
@@ -92,6 +102,15 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
         Console().print(made)
     elif empty:
         note(empty)
+
+
+def bar(part: float, whole: float, width: int = 20) -> str:
+    """A bar as long as the part is of the whole, on a terminal; in a pipe the share."""
+    share = min(part / whole, 1.0) if whole else 1.0
+    if not is_terminal():
+        return f"{share:.0%}"
+    eighths = round(share * width * 8)
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 
 def fields(pairs: Mapping[str, object]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from rlmd.clients.money import dollars
 from rlmd.clients.records import RunInfo, RunState, Step
 from rlmd.clients.sync import Client, Run
 from rlmd.clients.updates import Ended
@@ -103,7 +104,8 @@ def _head(found: RunInfo) -> dict[str, object]:
         "event": out.cut(found.event_text, 200),
         "begun": out.local(found.create_time),
         "ended": out.local(found.end_time),
-        "used": f"{used.model_calls} model calls, {used.input_tokens}+{used.output_tokens} tokens",
+        "used": f"{used.model_calls} model calls, {used.input_tokens}+{used.output_tokens} tokens, "
+        f"{dollars(used.cost)}",
     }
 
 

@@ -40,6 +40,8 @@ class Replies:
             print(update.text, flush=True)
         elif isinstance(update, up.Asked):
             print(up.question_text(update), flush=True)
+        elif isinstance(update, up.Waiting) and update.reason:
+            note(_waits(update))
         elif isinstance(update, up.Ended) and update.state is not RunState.DONE:
             note(f"The run was {update.state}: {update.reason}")
 
@@ -141,6 +143,8 @@ class Steps:
 
 
 def _waits(update: up.Waiting) -> str:
+    if update.reason:
+        return f"Run {update.run} waits: {update.reason}"
     until = f", at the latest at {local(update.until)}" if update.until else ""
     return f"Run {update.run} waits, and uses nothing meanwhile; it goes on by itself{until}."
 

@@ -20,8 +20,10 @@ from rlmd.proto.rlmd.v1.channels_pb2_grpc import ChannelsStub
 
 from .admin import Admin
 from .agents import Agent, list_runs, to_limits
+from .budgets import Budgets
 from .connection import Connection, request_id
 from .questions import Questions
+from .schedules import Schedules
 
 
 def connect(
@@ -54,7 +56,9 @@ class Client:
         self._connection = connection
         self._agents = AgentsStub(connection.channel)
         self.admin = Admin(connection)
+        self.budgets = Budgets(connection)
         self.questions = Questions(connection)
+        self.schedules = Schedules(connection)
 
     def __enter__(self) -> Self:
         return self

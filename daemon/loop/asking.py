@@ -95,6 +95,11 @@ def ask(
     return asked
 
 
+def approval(call: int) -> int:
+    """Under which number the question is kept whether a call may be made; it may itself ask something."""
+    return -call
+
+
 def told(call: Row, asked: Question) -> Row:
     """The row of a call that asks, with what watchers of the run are told."""
     question = {
@@ -145,8 +150,9 @@ def outcome(asked: Question, default: Any) -> Any:
 def withdraw(tx: Transaction, run: Run, call: int) -> tuple[bool, None]:
     """A call that waits is over without its answer. Tells whether it had a question that was still open."""
     tx.channel_calls.withdraw(run, call)
-    asked = tx.questions.of_call(run, call)
-    return asked is not None and tx.questions.close(asked, QuestionState.CANCELLED), None
+    asked = [tx.questions.of_call(run, each) for each in (call, approval(call))]
+    closed = [tx.questions.close(each, QuestionState.CANCELLED) for each in asked if each is not None]
+    return any(closed), None
 
 
 def withdraw_all(tx: Transaction, run: Run) -> None:

@@ -87,10 +87,32 @@ def imports(code: str) -> bool:
 # -- a call ---------------------------------------------------------------------------------------
 
 
-async def prepare(
-    store: Store, router: Router, agent: Agent, run: Run, number: int, given: Given, now: datetime
-) -> Callable[[Transaction], ChannelCall]:
-    """What commits a call.
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """A call that can be sent: what is called, with arguments that fit."""
+
+    channel: Channel
+    function: Function
+    arguments: str
+    """A JSON object."""
+    until: datetime
+    """When it is over in any case."""
+
+    def open(self, tx: Transaction, agent: Agent, run: Run, number: int) -> ChannelCall:
+        """Commit it as a call of a run."""
+        return tx.channel_calls.open(
+            agent,
+            run,
+            number,
+            channel=self.channel,
+            function=self.function,
+            arguments=self.arguments,
+            expire_time=self.until,
+        )
+
+
+async def prepare(store: Store, router: Router, given: Given, now: datetime) -> Order:
+    """The call that a program wants to make, checked.
 
     Raises:
         NotFound: the channel does not offer it.
@@ -108,13 +130,7 @@ async def prepare(
             remedy=f"Try again later; it was last there at {channel.seen_time:%Y-%m-%d %H:%M} UTC.",
         )
     until = now + timedelta(seconds=function.seconds)
-
-    def work(tx: Transaction) -> ChannelCall:
-        return tx.channel_calls.open(
-            agent, run, number, channel=channel, function=function, arguments=arguments, expire_time=until
-        )
-
-    return work
+    return Order(channel=channel, function=function, arguments=arguments, until=until)
 
 
 def _offered(tx: Transaction, channel: str, function: str) -> tuple[Channel, Function]:
@@ -232,11 +248,16 @@ async def _beside(size: int, work: Callable[..., str], *args: Any) -> str:
 # -- telling --------------------------------------------------------------------------------------
 
 
-def tell(tx: Transaction, agent: Agent, run: Run, channel: str, value: Any, origin: Origin) -> Message:
-    """Say something on a channel. Raises InvalidInput: there is nothing to say, or no such name."""
+def text_of(value: Any) -> str:
+    """What a program wants to say. Raises InvalidInput: nothing."""
     text = "" if value is None else as_text(value)
     if not text.strip():
         raise InvalidInput("there is no text", field="tell", remedy="Give it something to say.")
+    return text
+
+
+def tell(tx: Transaction, agent: Agent, run: Run, channel: str, text: str, origin: Origin) -> Message:
+    """Say something on a channel. Raises InvalidInput: it can have no such name."""
     return tx.log(agent.name).add(
         channel=channel, sender=agent.name, text=text, origin=origin, from_agent=True, run=run.id
     )

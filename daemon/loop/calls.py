@@ -14,7 +14,7 @@ from typing import Any
 
 from rlmd.daemon.repl import records
 from rlmd.errors import InvalidInput, NotFound, PreconditionFailed, TooLarge
-from rlmd.memory.records import Kind, Message, Origin, Passage, Variable, Version
+from rlmd.memory.records import Kind, Message, Origin, Passage, Schedule, Variable, Version
 from rlmd.memory.store import Transaction
 from rlmd.memory.variables import Space, Writing
 
@@ -172,6 +172,11 @@ def _step(tx: Transaction, place: Place, n: int) -> Answer:
     return Answer(value=text, kept={"step": n})
 
 
+def _schedules(tx: Transaction, place: Place) -> Answer:
+    found = [shown_schedule(each, place) for each in tx.schedules.page(agent=place.agent, most=1_000)]
+    return _whole(found[::-1])
+
+
 Read = Callable[..., Answer]
 READS: Mapping[str, Read] = {
     "memory.get": _get,
@@ -185,6 +190,7 @@ READS: Mapping[str, Read] = {
     "log.recent": _recent,
     "log.between": _between,
     "log.step": _step,
+    "schedule.list": _schedules,
 }
 LONG = frozenset({"memory.grep", "memory.slice", "memory.diff", "memory.names", "log.between"})
 """Reads that may take longer than the event loop should wait."""
@@ -272,6 +278,18 @@ def shown_version(version: Version, place: Place) -> records.Version:
         author=author.user if author.run is None else f"{author.agent} (run {author.run})",
         note=version.note,
         size=version.size,
+    )
+
+
+def shown_schedule(schedule: Schedule, place: Place) -> records.Schedule:
+    return records.Schedule(
+        name=schedule.label,
+        next=None if schedule.next_time is None else schedule.next_time.astimezone(place.zone),
+        kind=schedule.kind,
+        spec=schedule.spec,
+        text=schedule.text,
+        channel=schedule.channel,
+        state=schedule.state.value,
     )
 
 

@@ -12,17 +12,33 @@ import contextlib
 import json
 import logging
 from collections import defaultdict, deque
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from typing import Any, TypeVar
 
 from rlmd.daemon.feed import Feed
 from rlmd.daemon.router import Router
+from rlmd.daemon.schedules import tick
+from rlmd.daemon.schedules.bell import Alarm
+from rlmd.daemon.schedules.tick import Ticker
 from rlmd.errors import NotFound, RlmdError
-from rlmd.memory.records import Agent, Channel, ChannelCall, EntryKind, Question, Run, RunState, User
+from rlmd.memory.costs import Measure, Period
+from rlmd.memory.records import (
+    Agent,
+    Channel,
+    ChannelCall,
+    EntryKind,
+    Event,
+    Origin,
+    Question,
+    Run,
+    RunState,
+    User,
+)
 from rlmd.memory.store import House, Store, Transaction, digest_of
 
-from . import calling
+from . import budgets, calling
 from .equipment import Equipment, Tree
 from .fork import MISSING, fork
 from .mailbox import Accepted, Letter, receive
@@ -44,7 +60,7 @@ LOOK_SECONDS = 60.0
 """Between two looks at what is to wake, at most: the system's clock may be set meanwhile."""
 
 Lane = tuple[int, str, str]
-"""User, agent and channel."""
+"""User, agent and channel, or schedule."""
 
 
 @dataclass
@@ -74,6 +90,8 @@ class Engine:
         self._stopping = False
         self._alarm: asyncio.Task[None] | None = None
         self._rang = asyncio.Event()
+        self.ticker = Ticker(house, equipment, self._enqueue)
+        """Makes runs of what schedules have due."""
 
     @property
     def feed(self) -> Feed:
@@ -83,8 +101,22 @@ class Engine:
     def router(self) -> Router:
         return self._equipment.router
 
+    @property
+    def timezone(self) -> str:
+        """Name of the owner's time zone."""
+        return self._equipment.settings.timezone
+
+    @property
+    def alarm(self) -> Alarm:
+        return self._equipment.alarm
+
     async def start(self) -> None:
         """Find what the last daemon left unfinished: end it honestly, or take it up again."""
+        await asyncio.wrap_future(self._house.for_all(lambda tx: tx.budgets.defaults(self.default_budgets)))
+        # Before anything is at work: a call under way has a reservation too.
+        left = await asyncio.wrap_future(self._house.for_all(lambda tx: tx.ledger.settle_left()))
+        if any(left):
+            log.info("%d model calls were cut off; they are settled at their estimates", sum(left))
         for user, run_id in self._house.unfinished():
             store = self._house.store(user)
             try:
@@ -97,7 +129,9 @@ class Engine:
                 self._enqueue(store, run)
         for user, run_id in self._house.answered():
             await self._rouse(user, run_id)
+        await self._wake_held_up()
         self._alarm = asyncio.create_task(self._wake_in_time(), name="alarm")
+        self.ticker.start()
 
     async def stop(self, grace: float) -> None:
         """Take nothing new, give runs `grace` seconds to end, then stop them where they are.
@@ -106,6 +140,7 @@ class Engine:
         answered once gets no grace: it has lost nothing.
         """
         self._stopping = True
+        await self.ticker.stop()
         if self._alarm is not None:
             self._alarm.cancel()
             await asyncio.wait([self._alarm])
@@ -131,7 +166,15 @@ class Engine:
                     await each.store.write(lambda tx, id=run_id: _put_back(tx, id))  # type: ignore[misc]
 
     async def accept(
-        self, store: Store, agent: str, *, text: str, channel: str, sender: str, request_id: str = ""
+        self,
+        store: Store,
+        agent: str,
+        *,
+        text: str,
+        channel: str,
+        sender: str,
+        request_id: str = "",
+        origin: Origin = Origin.OWNER,
     ) -> Accepted:
         """Write a message down with the run that it wakes or goes on with; on disk when this returns.
 
@@ -141,7 +184,7 @@ class Engine:
             NotFound: no such agent.
             InvalidInput: no text, or a bad channel or sender.
         """
-        letter = Letter(agent=agent, channel=channel, sender=sender, text=text)
+        letter = Letter(agent=agent, channel=channel, sender=sender, text=text, origin=origin)
 
         async def take() -> Accepted:
             accepted = await store.write(lambda tx: receive(tx, self._equipment, letter, request_id))
@@ -214,6 +257,31 @@ class Engine:
 
         await _whole(take())
         return result.fault
+
+    async def run_schedule(self, store: Store, schedule_id: int, request_id: str = "") -> Run:
+        """Make a run of a schedule at once, beside what it has due. The same `request_id` gives the same run.
+
+        Raises:
+            NotFound: no such schedule.
+            PreconditionFailed: it is deleted.
+        """
+        fresh: list[Run] = []
+
+        def work(tx: Transaction) -> Run:
+            def make() -> bytes:
+                fresh.append(tick.run_now(tx, self._equipment, tx.schedules.get(schedule_id)))
+                return str(fresh[0].id).encode()
+
+            digest = digest_of("run_schedule", str(schedule_id).encode())
+            return tx.runs.get(int(tx.once(request_id, digest, make)))
+
+        async def take() -> Run:
+            run = await store.write(work)
+            if fresh:
+                self._enqueue(store, run)
+            return run
+
+        return await _whole(take())
 
     async def replay(self, store: Store, run_id: int) -> Rehearsal:
         """Do a run that is over again from its journal, without effects, and compare.
@@ -290,6 +358,33 @@ class Engine:
         for run in runs:
             await self.cancel(store, run.id, reason)
 
+    # -- budgets ----------------------------------------------------------------------------------
+
+    @property
+    def zone(self) -> tzinfo:
+        """The owner's."""
+        return self._equipment.zone
+
+    def today(self) -> str:
+        """The day in the owner's zone, like 2026-11-01."""
+        return self._equipment.today()
+
+    @property
+    def default_budgets(self) -> Mapping[tuple[Period, Measure], int]:
+        """What each user may use, unless they have set it otherwise."""
+        return budgets.defaults(self._equipment.settings)
+
+    async def budgets_changed(self, store: Store) -> None:
+        """Let the user's runs that wait for a budget look whether there is more."""
+        for active in tuple(self._active.values()):
+            if active.store.user.id == store.user.id:
+                active.tree.wake_all()
+        await self._wake_held_up()
+
+    async def _wake_held_up(self) -> None:
+        for user, run_id in self._house.held_up(self.today()):
+            await self._rouse(user, run_id)
+
     # -- waking -----------------------------------------------------------------------------------
 
     async def _wake(self, store: Store, told: Question | ChannelCall | Run) -> None:
@@ -342,7 +437,7 @@ class Engine:
     # -- at work ----------------------------------------------------------------------------------
 
     def _enqueue(self, store: Store, run: Run) -> None:
-        lane = (store.user.id, run.agent, run.event.channel)
+        lane = (store.user.id, run.agent, _place(run.event))
         self._lanes[lane].append((store, run.id))
         if lane not in self._workers and not self._stopping:
             self._workers[lane] = asyncio.create_task(self._work(lane), name=f"lane {lane}")
@@ -365,7 +460,7 @@ class Engine:
             run, agent = store.read(lambda tx: _with_agent(tx, run_id))
             if run.state is not RunState.QUEUED:
                 return
-            tree = Tree(run.limits.model_calls or 1, used=run.usage.model_calls)
+            tree = Tree(run.limits, used=run.usage)
             task = asyncio.create_task(self._run(store, agent, run, tree), name=f"run {run_id}")
             active = self._active[run_id] = _Active(task, tree, store)
             try:
@@ -423,6 +518,11 @@ async def _whole(work: Coroutine[Any, Any, T]) -> T:
     if cancelled:
         raise asyncio.CancelledError
     return result
+
+
+def _place(event: Event) -> str:
+    """Who waits for whom: what is said on a channel keeps its order, and a schedule holds up nobody else."""
+    return f"{event.channel} {event.sender}" if event.kind == "schedule" else event.channel
 
 
 def _put_back(tx: Transaction, run_id: int) -> None:

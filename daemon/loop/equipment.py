@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -14,14 +15,18 @@ from rlmd.daemon.feed import Feed
 from rlmd.daemon.models.api import Model
 from rlmd.daemon.repl.sandbox import Sandbox
 from rlmd.daemon.router import Router
+from rlmd.daemon.schedules.bell import Alarm, NoAlarm
 from rlmd.errors import Exhausted
 from rlmd.memory.clock import Clock
-from rlmd.memory.records import Passage, RunLimits
+from rlmd.memory.costs import dollars
+from rlmd.memory.records import Passage, RunLimits, Usage
 from rlmd.memory.search import Shelf
 from rlmd.settings import Settings
 
 MODEL_CALLS_AT_ONCE = 64
 """Calls of models under way in the whole daemon."""
+LOOK_SECONDS = 1.0
+"""Between two looks whether calls under way have left something, if nobody says so before."""
 CHILDREN_AT_ONCE = 100
 """Child runs at work on each level of recursion in the whole daemon."""
 
@@ -42,6 +47,26 @@ class Searcher(Protocol):
     ) -> list[Passage]: ...
 
 
+class Till:
+    """Tells calls of models that wait for others to leave something when one of them is settled."""
+
+    def __init__(self) -> None:
+        self.change = asyncio.Event()
+        """Set when the next call is settled; who waits for it takes it before looking."""
+        self.unpriced: set[str] = set()
+        """Models of which the log has said that nobody knows their price."""
+
+    def settled(self) -> None:
+        self.change.set()
+        self.change = asyncio.Event()
+
+    async def changed(self, change: asyncio.Event) -> None:
+        """Until that, or for a moment."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                await change.wait()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Equipment:
     """The daemon's parts that runs use."""
@@ -54,6 +79,8 @@ class Equipment:
     searcher: Searcher
     feed: Feed
     router: Router = field(default_factory=Router)
+    alarm: Alarm = field(default_factory=NoAlarm)
+    till: Till = field(default_factory=Till)
     model_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MODEL_CALLS_AT_ONCE))
     child_slots: tuple[asyncio.Semaphore, ...] = field(
         # One a level: children wait only for those below them, never for a parent that waits for them.
@@ -63,6 +90,10 @@ class Equipment:
     def local_now(self) -> datetime:
         """The time in the owner's zone."""
         return self.clock.now().astimezone(self.zone)
+
+    def today(self) -> str:
+        """The day in the owner's zone, like 2026-11-01: budgets are for days of it."""
+        return self.local_now().date().isoformat()
 
     def seconds_until(self, moment: datetime | None) -> float | None:
         """Seconds that are left; 0 if it has passed, None if there is no such time."""
@@ -76,6 +107,8 @@ class Equipment:
             depth=_least(wanted.depth, own.max_depth),
             seconds=_least(wanted.seconds, own.max_run_seconds),
             model_calls=_least(wanted.model_calls, own.max_model_calls),
+            tokens=wanted.tokens,
+            money=wanted.money,
         )
 
 
@@ -84,12 +117,16 @@ def _least(wanted: int | None, most: int) -> int:
 
 
 class Tree:
-    """What a root run and all its children share: the calls of models that are left, and who is at work."""
+    """What a root run and all its children share: what they may use of models, and who is at work."""
 
-    def __init__(self, model_calls: int, *, used: int = 0) -> None:
-        """`used` are the calls that were made before the daemon was started anew."""
-        self._left = model_calls - used
-        self._limit = model_calls
+    def __init__(self, limits: RunLimits, *, used: Usage | None = None) -> None:
+        """`used` is what was used before the daemon was started anew."""
+        used = used or Usage()
+        self._limits = limits
+        self._calls = used.model_calls
+        self._tokens = used.input_tokens + used.output_tokens
+        self._money = used.cost
+        self._charged = time.monotonic()
         self._children: dict[int, asyncio.Task[Any]] = {}
         self._stopped: dict[int, str] = {}
         self._events: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
@@ -98,19 +135,49 @@ class Tree:
         self.suspended = False
         """Whether the tree is being stopped where it stands, to go on later: then nobody in it ends."""
 
-    def take_call(self) -> None:
-        """Take one call of a model before it is made; the one over the limit is never sent.
+    @property
+    def counts_money(self) -> bool:
+        """Whether what calls cost must be told."""
+        return self._limits.money is not None
+
+    def take_call(self, tokens: int = 0, money: int = 0) -> None:
+        """Take one call of a model before it is made, with what it may cost; none over a limit is ever sent.
 
         Raises:
-            Exhausted: none is left.
+            Exhausted: nothing is left; the field says of what.
         """
-        if self._left <= 0:
+        limits = self._limits
+        self._check("model_calls", self._calls, limits.model_calls or 0, f"{limits.model_calls} model calls")
+        if limits.tokens is not None:
+            self._check("tokens", self._tokens, limits.tokens, f"{limits.tokens:,} tokens")
+        if limits.money is not None:
+            self._check("money", self._money, limits.money, dollars(limits.money))
+        self._calls += 1
+        self.count(tokens, money)
+
+    def give_back(self, tokens: int, money: int) -> None:
+        """A call that was taken is not made."""
+        self._calls -= 1
+        self.count(-tokens, -money)
+
+    def count(self, tokens: int, money: int) -> None:
+        """What a call did cost more, or less, than it was taken for."""
+        self._tokens += tokens
+        self._money += money
+
+    def worked(self) -> int:
+        """Microseconds since this was last asked."""
+        before, self._charged = self._charged, time.monotonic()
+        return round((self._charged - before) * 1_000_000)
+
+    @staticmethod
+    def _check(field: str, used: int, most: int, shown: str) -> None:
+        if used >= most:
             raise Exhausted(
-                f"the limit of {self._limit} model calls for this run and its children is used up",
-                field="model_calls",
-                remedy="Raise the agent's limit, or do the work with fewer calls.",
+                f"the limit of {shown} for this run and its children is used up",
+                field=field,
+                remedy="Raise the agent's limit, or do the work with less.",
             )
-        self._left -= 1
 
     @contextmanager
     def child(self, run_id: int, task: asyncio.Task[Any]) -> Iterator[None]:
@@ -135,6 +202,10 @@ class Tree:
         for run_id in run_ids:
             self._events[run_id].set()
             self._events[run_id].clear()
+
+    def wake_all(self) -> None:
+        """Something has happened that all of them may wait for."""
+        self.wake(tuple(self._events))
 
     async def woken(self, run_id: int, seconds: float | None) -> None:
         """Wait until the run is woken, or the time is over. What it waits for may also not have happened."""

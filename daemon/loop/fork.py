@@ -15,6 +15,7 @@ from rlmd.memory.store import Transaction
 
 from . import restore
 from .calls import WRITES
+from .planning import PLANS
 from .schemas import fault
 
 _PASSED_OVER = (EntryKind.WAITING, EntryKind.WOKEN, EntryKind.RESTARTED, EntryKind.ENDED)
@@ -66,7 +67,7 @@ def _place(row: Entry) -> dict[str, Any]:
 
 
 def _fitting(tx: Transaction, run: Run, call: Entry, answer: Any) -> Any:
-    if call.name in WRITES or call.name in ("reply", "channels.tell", "done", "sys.sleep"):
+    if call.name in (*WRITES, *PLANS, "reply", "channels.tell", "done", "sys.sleep"):
         raise InvalidInput(
             f"call {call.call} is {call.name}, which has no answer",
             field="answer",

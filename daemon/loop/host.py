@@ -24,10 +24,11 @@ from rlmd.memory.search import Shelf
 from rlmd.memory.store import Store, Transaction
 from rlmd.memory.variables import Writing
 
-from . import asking, calling, calls
+from . import asking, calling, calls, planning
 from .calls import Answer, Place
 from .equipment import Equipment, Tree
 from .others import Others
+from .planning import PLANS
 from .scribe import Row, Scribe
 
 REPLY_SENT = "reply sent"
@@ -97,15 +98,20 @@ class RunHost:
         self._mind = mind
         self._others = Others(equipment, store, agent, run, tree, scribe, self)
         self.place = Place(agent=agent.name, space=agent.space, zone=equipment.zone, run=run.id)
-        self._origin = Origin.OWNER
+        self.origin = run.origin
+        """The lowest origin of what the run was given and has read."""
         self._children: dict[int, int] = {}
+        self._standing: set[int] = set()
+        """Calls whose row is in the journal without what they come to."""
         self._tree = tree
-        self._resting: dict[int, datetime | None] = {}
+        self._resting: dict[int, tuple[datetime | None, str]] = {}
         self._parked = False
         self.mark = 0
         """The tree's count of wakes when the run was last found to rest."""
         self.wake_time: datetime | None = None
         """When the first of the calls that it then rested on is over by itself; None if none will be."""
+        self.wait_reason = ""
+        """Which used up budget one of them waits for."""
         self.step = 0
         self.count = run.calls
         """Calls so far."""
@@ -120,6 +126,10 @@ class RunHost:
     def begin(self, step: int) -> None:
         """A new step."""
         self.step, self.effects, self.replied = step, [], False
+
+    def lower(self, origin: Origin) -> None:
+        """The run has read something of this origin. It never rises again."""
+        self.origin = min(self.origin, origin)
 
     def listing(self, blocks: Sequence[str]) -> Listing:
         """Who is there for a step that imports the channels; nobody for another."""
@@ -146,20 +156,29 @@ class RunHost:
         except (Unavailable, InternalError):
             raise
         except CAUGHT as error:
-            if not call.waits:
-                self._note(EntryKind.CALL, call, {**self.arguments(call), "error": _error(error)})
+            self._fail(call, error)
             return Raised(error)
+
+    def _fail(self, call: Call, error: Exception) -> None:
+        """Record why a call that does not wait came to nothing; of one that does, `settle` will."""
+        if not call.waits:
+            row = self.outcome(call, {"error": _error(error)})
+            self._scribe.note(row.kind, row.data, step=row.step, call=row.call, name=row.name)
 
     async def settle(self, call: Call, outcome: Outcome) -> None:
         if isinstance(outcome, Raised):
-            self._note(EntryKind.SETTLED, call, {"error": _error(outcome.error)})
+            # An error, too, may tell what comes from elsewhere.
+            self._note(EntryKind.SETTLED, call, {"error": _error(outcome.error), **_low(self.origin)})
         elif call.name == "rlm":
-            self._note(EntryKind.SETTLED, call, {"result": outcome.value, "run": self._children[call.number]})
+            child = self._store.read(lambda tx: tx.runs.get(self._children[call.number]))
+            self.lower(child.origin)
+            data = {"result": outcome.value, "run": child.id, **_low(child.origin)}
+            self._note(EntryKind.SETTLED, call, data)
         elif call.name == "channels.call":
             self._called(call)
-            self._note(EntryKind.SETTLED, call, {"result": outcome.value, "origin": int(Origin.EXTERNAL)})
+            self._note(EntryKind.SETTLED, call, {"result": outcome.value, **_low(self.origin)})
         else:
-            self._note(EntryKind.SETTLED, call, {"result": calls.kept(outcome.value)})
+            self._note(EntryKind.SETTLED, call, {"result": calls.kept(outcome.value), **_low(self.origin)})
         # What a model was paid for is on disk before the program sees it.
         await self._scribe.commit()
 
@@ -172,12 +191,14 @@ class RunHost:
 
     def rests(self, calls: Collection[int]) -> bool:
         now = self._equipment.clock.now()
-        untils = [self._resting.get(call, now) for call in calls]
+        resting = [self._resting.get(call, (now, "")) for call in calls]
+        untils = [until for until, _ in resting]
         if not untils or any(until is not None and until - now < LONG for until in untils):
             return False
         self._parked = True
         self.mark = self._tree.wakes
         self.wake_time = min((until for until in untils if until is not None), default=None)
+        self.wait_reason = next((reason for _, reason in resting if reason), "")
         return True
 
     @property
@@ -186,9 +207,12 @@ class RunHost:
         return self._parked or self._tree.suspended
 
     @contextmanager
-    def resting(self, call: Call, until: datetime | None) -> Iterator[None]:
-        """The call waits for something that outlives the process; it ends at `until` in any case."""
-        self._resting[call.number] = until
+    def resting(self, call: Call, until: datetime | None, reason: str = "") -> Iterator[None]:
+        """The call waits for something that outlives the process; it ends at `until` in any case.
+
+        `reason` says which budget is used up, if that is what it waits for.
+        """
+        self._resting[call.number] = until, reason
         try:
             yield
         finally:
@@ -198,17 +222,19 @@ class RunHost:
 
     async def resume(self, call: Call, entry: Entry) -> Outcome:
         """Take up a call whose row is in the journal without its outcome: it was under way."""
+        self.stands(call)
         try:
             return Returned(await self._awaited(call, entry))
         except (Unavailable, InternalError):
             raise
         except CAUGHT as error:
+            self._fail(call, error)
             return Raised(error)
 
     def remember(self, call: Call, data: Mapping[str, Any]) -> None:
         """A call that was answered from the journal has done this to the run; `data` has its outcome."""
         self.count = max(self.count, call.number)
-        self._origin = min(self._origin, Origin(data.get("origin", Origin.OWNER)))
+        self.lower(Origin(data.get("origin", Origin.OWNER)))
         if "error" in data:
             return
         if call.name in calls.WRITES:
@@ -217,6 +243,8 @@ class RunHost:
             self._told(call)
         elif call.name == "channels.call":
             self._called(call)
+        elif call.name in PLANS:
+            self.effects.append(Effect(call.number, planning.told(call.name, data["result"])))
         elif call.name == "reply" and self._run.parent is None:
             self._replied(call)
         elif call.name in ("reply", "done"):
@@ -230,6 +258,8 @@ class RunHost:
             return await self._read(call, lambda: self._reading(call))
         if name in calls.WRITES:
             return await self._write(call)
+        if name in PLANS:
+            return await self._plan(call)
         match name:
             case "memory.search":
                 return await self._read(call, lambda: self._search(*call.args, **call.kwargs))
@@ -238,9 +268,7 @@ class RunHost:
             case "reply":
                 return await self._reply(call, *call.args)
             case "channels.tell":
-                channel, value = call.args
-                await self._others.tell(call, channel, value, min(Origin.AGENT, self._origin))
-                return self._told(call)
+                return await self._tell(call, None)
             case "done":
                 return self._done(call, *call.args)
             case "sys.now" | "sys.time":
@@ -266,13 +294,18 @@ class RunHost:
                 return value
             case "sys.sleep":
                 return await self._sleep(call, entry)
+            case "channels.tell":
+                return await self._tell(call, entry)
         raise NotFound(
             f"{call.name} is not offered here", field="call", remedy="See what is already imported."
         )
 
+    async def _tell(self, call: Call, entry: Entry | None) -> None:
+        channel, value = call.args
+        await self._others.tell(call, entry, channel, value)
+        self._told(call)
+
     def _called(self, call: Call) -> None:
-        # What it gave comes from elsewhere.
-        self._origin = Origin.EXTERNAL
         self.effects.append(Effect(call.number, f"{call.args[0]}.{call.args[1]} called"))
 
     def _until(self, call: Call) -> dict[str, str]:
@@ -296,9 +329,10 @@ class RunHost:
 
     async def _read(self, call: Call, work: Callable[[], Awaitable[Answer]]) -> Any:
         answer = await work()
-        self._origin = min(self._origin, answer.origin)
-        low = {} if answer.origin is Origin.OWNER else {"origin": int(answer.origin)}
-        self._note(EntryKind.CALL, call, {**self.arguments(call), "result": answer.kept, **low})
+        self.lower(answer.origin)
+        self._note(
+            EntryKind.CALL, call, {**self.arguments(call), "result": answer.kept, **_low(answer.origin)}
+        )
         return answer.value
 
     async def _reading(self, call: Call) -> Answer:
@@ -357,14 +391,8 @@ class RunHost:
         if call.name == "memory.revert" and len(args) == 3:
             note = args.pop()
         writing = Writing(
-            author=Author(
-                user=self._store.user.name,
-                agent=self._agent.name,
-                run=self._run.id,
-                step=self.step,
-                call=call.number,
-            ),
-            origin=min(Origin.AGENT, self._origin),
+            author=self._author(call),
+            origin=min(Origin.AGENT, self.origin),
             note=note or "",
             expect=expect,
         )
@@ -377,6 +405,28 @@ class RunHost:
         assert answer is not None, "a write gives an answer"
         self.effects.append(_written(call, answer.kept))
         return answer.value
+
+    async def _plan(self, call: Call) -> Any:
+        planner = planning.planner(
+            self._equipment, self._store, self._run, self.place, self._author(call), self.origin
+        )
+
+        def row(answer: Answer) -> Row:
+            return self._row(EntryKind.CALL, call, {**self.arguments(call), "result": answer.kept})
+
+        schedule, answer = await planning.carry_out(planner, call, self._scribe, row)
+        self._equipment.alarm.set(schedule.id, schedule.next_time)
+        self.effects.append(Effect(call.number, planning.told(call.name, answer.kept)))
+        return answer.value
+
+    def _author(self, call: Call) -> Author:
+        return Author(
+            user=self._store.user.name,
+            agent=self._agent.name,
+            run=self._run.id,
+            step=self.step,
+            call=call.number,
+        )
 
     async def _reply(self, call: Call, value: Any) -> None:
         text = "" if value is None else calls.as_text(value)
@@ -406,7 +456,7 @@ class RunHost:
             channel=self._run.event.channel,
             sender=self._agent.name,
             text=text,
-            origin=min(Origin.AGENT, self._origin),
+            origin=min(Origin.AGENT, self.origin),
             from_agent=True,
             run=self._run.id,
         )
@@ -470,6 +520,16 @@ class RunHost:
         time = self._equipment.clock.now()
         return Row(kind=kind, data=data, step=self.step, call=call.number, name=call.name, time=time)
 
+    def stands(self, call: Call) -> None:
+        """The row of the call is in the journal; what it comes to will be another."""
+        self._standing.add(call.number)
+
+    def outcome(self, call: Call, data: Mapping[str, Any]) -> Row:
+        """The row with what a call that does not wait has come to."""
+        if call.number in self._standing:
+            return self._row(EntryKind.SETTLED, call, dict(data))
+        return self._row(EntryKind.CALL, call, {**self.arguments(call), **data})
+
     def _note(self, kind: EntryKind, call: Call, data: dict[str, Any]) -> None:
         self._scribe.note(kind, data, step=self.step, call=call.number, name=call.name)
 
@@ -491,6 +551,11 @@ def _searching() -> Iterator[None]:
         raise PreconditionFailed(
             f"search is not available: {error.reason}", remedy="Use memory.grep and log.recent, or try again."
         ) from error
+
+
+def _low(origin: Origin) -> dict[str, int]:
+    """What a row keeps of an origin that is not the owner."""
+    return {} if origin is Origin.OWNER else {"origin": int(origin)}
 
 
 def _written(call: Call, kept: Mapping[str, Any]) -> Effect:

@@ -22,6 +22,8 @@ class Letter:
     channel: str
     sender: str
     text: str
+    origin: Origin = Origin.OWNER
+    """Whose words these are: of the owner, or of somebody outside."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +80,7 @@ def _receive(tx: Transaction, equipment: Equipment, letter: Letter) -> Accepted:
         channel=letter.channel,
         sender=letter.sender,
         message=message.id,
+        origin=letter.origin,
     )
     if match.ambiguous:
         _ask_which(tx, letter, run, which(match.ambiguous))
@@ -116,7 +119,7 @@ def _write(tx: Transaction, letter: Letter, run: int | None = None) -> Message:
         channel=letter.channel,
         sender=letter.sender,
         text=letter.text,
-        origin=Origin.OWNER,
+        origin=letter.origin,
         from_agent=False,
         run=run,
     )

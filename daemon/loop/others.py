@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from rlmd.daemon.repl.api import Call
-from rlmd.errors import PreconditionFailed, RlmdError
+from rlmd.errors import PermissionDenied, PreconditionFailed, RlmdError
 from rlmd.memory.news import TIDY
 from rlmd.memory.records import (
     Agent,
@@ -29,6 +29,7 @@ from rlmd.memory.records import (
 from rlmd.memory.store import Store, Transaction
 
 from . import asking, calling
+from .approving import ALWAYS, FORM, NO, Consequence, consequence, question
 from .equipment import Equipment, Tree
 from .scribe import Row, Scribe
 
@@ -42,6 +43,20 @@ class Desk(Protocol):
     """Where the calls of the run are answered; `host.RunHost` is one."""
 
     step: int
+    origin: Origin
+    """The lowest origin of what the run has read."""
+
+    def lower(self, origin: Origin) -> None:
+        """The run has read something of this origin."""
+        ...
+
+    def stands(self, call: Call) -> None:
+        """The row of the call is in the journal; what it comes to will be another."""
+        ...
+
+    def outcome(self, call: Call, data: Mapping[str, Any]) -> Row:
+        """The row with what a call that does not wait has come to."""
+        ...
 
     def arguments(self, call: Call) -> dict[str, Any]:
         """What the journal keeps of a call."""
@@ -95,6 +110,9 @@ class Others:
             try:
                 self._check_company("ask")
                 seconds, form = asking.duration(timeout), asking.form(choices, type)
+                if channel is not None and channel != self._own_channel():
+                    asking_there = consequence(f"{channel}.ask", [question], {"choices": list(choices or ())})
+                    row = await self.approve(call, row, asking_there)
                 asked = await self._put(call, row, question, form, seconds, channel)
             except RlmdError:
                 self._made(call, row)
@@ -103,6 +121,8 @@ class Others:
             await self._rest(call, asked.expire_time, wakes)
             wakes = self._tree.wakes
             asked = await asking.look(self._store, asked, self._equipment.clock.now())
+        if asked.answered_on and self._is_external(asked.answered_on):
+            self._desk.lower(Origin.EXTERNAL)
         return asking.outcome(asked, default)
 
     async def _put(
@@ -116,8 +136,7 @@ class Others:
     ) -> Question:
         """Put a question; `row` is that of its call, if it has none yet. Raises InvalidInput."""
         until = None if seconds is None else self._equipment.clock.now() + timedelta(seconds=seconds)
-        # A child has no channel: it asks where its root was spoken to.
-        where = channel or self._store.read(lambda tx: tx.runs.get(self._run.root)).event.channel
+        where = channel or self._own_channel()
 
         def work(tx: Transaction) -> tuple[Question, Row | None]:
             asked = asking.ask(
@@ -158,6 +177,9 @@ class Others:
             await self._rest(call, called.expire_time, wakes)
             wakes = self._tree.wakes
             called = await calling.look(self._store, called, self._equipment.clock.now())
+        if not called.trusted:
+            # Also what it says about why it failed.
+            self._desk.lower(Origin.EXTERNAL)
         return calling.outcome(called)
 
     async def _linger(self, called: ChannelCall, wakes: int) -> tuple[ChannelCall, int]:
@@ -178,33 +200,107 @@ class Others:
         """Send a call; `row` is that of its own call, if it has none yet. Raises as `calling.prepare`."""
         try:
             self._check_company("channels")
-            work = await calling.prepare(
-                self._store,
-                self._equipment.router,
-                self._agent,
-                self._run,
-                call.number,
-                given,
-                self._equipment.clock.now(),
-            )
+            order = await self._prepared(given)
+            if order.function.side_effects:
+                about = consequence(f"{given.channel}.{given.function}", given.args, given.kwargs)
+                row = await self.approve(call, row, about)
+                # The owner may have taken days, and what is offered may be another.
+                order = await self._prepared(given)
         except (RlmdError, TypeError):
             self._made(call, row)
             raise
-        called = await self._scribe.commit(lambda tx: (work(tx), row))
+        called = await self._scribe.commit(
+            lambda tx: (order.open(tx, self._agent, self._run, call.number), row)
+        )
         assert called is not None, "calling gives a call"
         return called
 
+    async def _prepared(self, given: calling.Given) -> calling.Order:
+        now = self._equipment.clock.now()
+        return await calling.prepare(self._store, self._equipment.router, given, now)
+
     # -- telling ----------------------------------------------------------------------------------
 
-    async def tell(self, call: Call, channel: str, value: Any, origin: Origin) -> None:
+    async def tell(self, call: Call, entry: Entry | None, channel: str, value: Any) -> None:
         """Say something on a channel. Raises InvalidInput: there is nothing to say."""
         self._check_company("channels")
+        text = calling.text_of(value)
+        if channel != self._own_channel():
+            row = None if entry is not None else self._row(call)
+            await self.approve(call, row, consequence(f"{channel}.tell", [text], {}))
 
         def work(tx: Transaction) -> tuple[None, Row]:
-            message = calling.tell(tx, self._agent, self._run, channel, value, origin)
-            return None, self._row(call, {"result": {"message": message.id}})
+            origin = min(Origin.AGENT, self._desk.origin)
+            message = calling.tell(tx, self._agent, self._run, channel, text, origin)
+            return None, self._desk.outcome(call, {"result": {"message": message.id}})
 
         await self._scribe.commit(work)
+
+    # -- what the owner must approve --------------------------------------------------------------
+
+    async def approve(self, call: Call, row: Row | None, about: Consequence) -> Row | None:
+        """Return when the run may do it: at once, or when its owner has approved.
+
+        Args:
+            row: That of the call, if it has none yet; given back if it has none still.
+
+        Raises:
+            PermissionDenied: the owner does not want it.
+            Cancelled: the question was withdrawn.
+        """
+        number = asking.approval(call.number)
+        asked = self._store.read(lambda tx: tx.questions.of_call(self._run, number))
+        if asked is None:
+            if self._desk.origin > Origin.EXTERNAL or self._is_permitted(about):
+                return row
+            asked = await self._seek(call, row, about)
+        while asked.state is QuestionState.OPEN:
+            wakes = self._tree.wakes
+            asked = await asking.look(self._store, asked, self._equipment.clock.now())
+            if asked.state is QuestionState.OPEN:
+                await self._rest(call, None, wakes)
+        answer = asking.outcome(asked, None)
+        if answer == NO:
+            raise PermissionDenied(
+                f"the owner does not approve of {about.what}",
+                field="approval",
+                remedy="Do without it, or tell them why it is needed.",
+            )
+        if answer == ALWAYS:
+            await self._store.write(lambda tx: tx.permits.add(self._agent.name, about.what))
+        return None
+
+    async def _seek(self, call: Call, row: Row | None, about: Consequence) -> Question:
+        """Ask the owner, on their own channel: whoever wrote what was read must not answer."""
+
+        def work(tx: Transaction) -> tuple[Question, Row | None]:
+            asked = asking.ask(
+                tx,
+                self._agent,
+                self._run,
+                asking.approval(call.number),
+                channel=self._equipment.settings.approval_channel,
+                text=question(self._run, about),
+                form=FORM,
+                until=None,
+            )
+            return asked, None if row is None else asking.told(row, asked)
+
+        asked = await self._scribe.commit(work)
+        assert asked is not None, "asking gives a question"
+        self._desk.stands(call)
+        return asked
+
+    def _is_permitted(self, about: Consequence) -> bool:
+        return self._store.read(lambda tx: tx.permits.has(self._agent.id, about.what))
+
+    def _is_external(self, channel: str) -> bool:
+        found = self._store.read(lambda tx: tx.channels.find(channel))
+        return found is not None and found.external
+
+    def _own_channel(self) -> str:
+        """Where the run was spoken to; a child has no channel, but its root has."""
+        return self._store.read(lambda tx: tx.runs.get(self._run.root)).event.channel
 
     # -- all --------------------------------------------------------------------------------------
 
@@ -230,5 +326,6 @@ class Others:
 
     def _made(self, call: Call, row: Row | None) -> None:
         """A call that came to nothing was made all the same: its row stands before that of its error."""
-        if row is not None:
+        standing = self._store.read(lambda tx: tx.questions.of_call(self._run, asking.approval(call.number)))
+        if row is not None and standing is None:
             self._scribe.note(row.kind, row.data, step=row.step, call=call.number, name=call.name)

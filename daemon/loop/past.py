@@ -12,10 +12,10 @@ from typing import Any
 
 from rlmd.daemon.models.api import Reply, Usage
 from rlmd.daemon.repl.channels import Listing
-from rlmd.memory.records import Entry, EntryKind
+from rlmd.memory.records import Entry, EntryKind, Origin
 
 from .observe import Observation
-from .restore import settled
+from .restore import origin, settled
 
 _PAUSES = (EntryKind.STARTED, EntryKind.RESTARTED, EntryKind.WOKEN)
 """After these rows the run is at work again."""
@@ -52,6 +52,8 @@ class Past:
     settled: Mapping[int, Entry] = field(default_factory=dict)
     """The rows with the outcomes of those that settled later."""
     started: bool = False
+    origin: Origin = Origin.OWNER
+    """The lowest origin of what it had read, as far as the journal tells."""
     worked: float = 0.0
     """Seconds for which the run was at work; what a crash has cut off is not counted."""
 
@@ -85,6 +87,7 @@ def read(entries: Sequence[Entry]) -> Past:
             entry.call: entry for entry in entries if entry.kind is EntryKind.SETTLED and settled(entry.data)
         },
         started=any(entry.kind is EntryKind.STARTED for entry in entries),
+        origin=min((origin(entry.data) for entry in entries), default=Origin.OWNER),
         worked=_worked(entries),
     )
 

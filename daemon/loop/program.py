@@ -17,18 +17,17 @@ from rlmd.daemon.repl.api import Call, Host, Raised, StepResult
 from rlmd.daemon.repl.channels import Listing
 from rlmd.daemon.repl.session import Session
 from rlmd.errors import Exhausted, ModelError
-from rlmd.memory.records import EntryKind, Run, RunState
+from rlmd.memory.records import EntryKind, Origin, Run, RunState
 
 from .host import RunHost
 from .observe import Observation, not_code, observe
 from .past import Past
+from .progress import Progress
 from .prompt import Prompt, ShownStep
 from .scribe import Scribe
 from .thinking import BROKEN, Thinking
 from .tokens import line
 
-SAME_FAULT = 3
-"""Times that the same code may fail in the same way, one after another, before the run is stopped."""
 EMPTY = (
     "Your reply was empty. Write one ```python block, or answer the person in plain words without a block."
 )
@@ -79,8 +78,7 @@ class Program:
         self._thinking = thinking
         self._feed = feed
         self._shown: list[ShownStep] = []
-        self._last = ("", "")
-        self._repeated = 1
+        self._progress = Progress()
 
     async def carry_out(self, past: Past, prompt: Prompt, session: Session) -> Ending:
         """Go on from the past to the end.
@@ -89,6 +87,7 @@ class Program:
             RunFailed: a limit was met, or no model answers.
             Diverged: the program does not do again what its journal says.
         """
+        self._host.lower(prompt.origin)
         await self._rebuild(past, session)
         most = self._run.limits.steps or 1
         left = [step for step in past.steps if step.observation is None]
@@ -111,13 +110,14 @@ class Program:
                 observation, finished = await self._perform(number, parsed, session, there)
             if self._host.ended or finished:
                 return Ending(state=RunState.DONE, result=self._host.result)
-            # On disk before the model is called again.
-            await self._scribe.commit()
+            # It is on disk before the model is called again: it commits with what is reserved for the call.
             self._show(number, reply, code, observation)
         raise RunFailed(f"limit: steps ({most})")
 
     async def _rebuild(self, past: Past, session: Session) -> None:
         """Give the session the names, and the prompt the steps, that the run had when it was cut off."""
+        # Of steps whose names are lost the calls are not answered again, but what they read was read.
+        self._host.lower(past.origin)
         first = past.kept_from
         self._host.count = past.last_call(before=first)
         for step in past.steps:
@@ -139,17 +139,13 @@ class Program:
         """A step is over: the model will be shown it.
 
         Raises:
-            RunFailed: it has failed in the same way once too often.
+            RunFailed: it gets nowhere.
         """
         outcome = observation.fault or "ok"
         fold = f"{line(code or reply.text, 120)} -> {line(outcome, 80)}"
         self._shown.append(ShownStep(number=number, reply=reply.text, shown=observation.shown, fold=fold))
-        same = (code, observation.fault)
-        self._repeated = self._repeated + 1 if observation.fault and same == self._last else 1
-        self._last = same
-        if self._repeated >= SAME_FAULT:
-            fault = line(observation.fault, 200)
-            raise RunFailed(f"limit: the same step failed {SAME_FAULT} times in the same way ({fault})")
+        if stuck := self._progress.stuck(code, observation, effects=bool(self._host.effects)):
+            raise RunFailed(stuck)
 
     async def _write(self, number: int, messages: Sequence[Message]) -> Reply:
         def on_text(text: str) -> None:
@@ -158,9 +154,9 @@ class Program:
         try:
             return await self._thinking.complete(messages, self._model, step=number, on_text=on_text)
         except Exhausted as error:
-            if error.field != "model_calls":
+            if error.field not in ("model_calls", "tokens", "money"):
                 raise
-            raise RunFailed(f"limit: model_calls. {error}") from error
+            raise RunFailed(f"limit: {error.field}. {error}") from error
         except ModelError as error:
             raise RunFailed(f"the model failed: {error}") from error
 
@@ -213,6 +209,9 @@ class Program:
             "note": reply.note,
             "finish": reply.finish,
         }
+        if self._host.origin is not Origin.OWNER:
+            # What the model was shown may have come from elsewhere, too.
+            data["origin"] = int(self._host.origin)
         if there:
             # A replay finds who was there, not who is.
             data["channels"] = dict(there)

@@ -22,10 +22,11 @@ from rlmd.daemon.models.api import Message
 from rlmd.daemon.repl.hints import sandbox_hints
 from rlmd.daemon.repl.stubs import stubs
 from rlmd.memory import records
-from rlmd.memory.records import Agent, Run
+from rlmd.memory.records import Agent, Origin, Run
 from rlmd.memory.search import Shelf
 from rlmd.memory.store import Store, Transaction
 
+from .budgets import low
 from .calling import who
 from .equipment import Equipment
 from .tokens import cut, line, tokens
@@ -70,7 +71,9 @@ class ShownStep:
 class Prompt:
     """The prompt of one run. `open` it once, then ask for `messages` before each call of the model."""
 
-    def __init__(self, room: int, system: str, card: str) -> None:
+    def __init__(self, room: int, system: str, card: str, origin: Origin) -> None:
+        self.origin = origin
+        """The lowest origin of what the card shows, beside the event itself."""
         self._room = room
         self._system = system
         self._card = card
@@ -90,10 +93,10 @@ class Prompt:
         system = _template("system" if run.parent is None else "child").format(**given)
         room = max(budget - tokens(system), LEAST)
         if run.parent is None:
-            card = await _card(equipment, store, agent, run, int(room * CARD))
+            card, origin = await _card(equipment, store, agent, run, int(room * CARD))
         else:
-            card = _child_card(equipment, run, context, int(room * CARD))
-        return cls(room, system, card)
+            card, origin = _child_card(equipment, run, context, int(room * CARD)), Origin.OWNER
+        return cls(room, system, card, origin)
 
     def messages(self, steps: Sequence[ShownStep]) -> list[Message]:
         """System, card and the last steps that fit, oldest first; older ones are folded into the card."""
@@ -130,12 +133,13 @@ class Prompt:
         return "\n".join(["", head, *lines])
 
 
-async def _card(equipment: Equipment, store: Store, agent: Agent, run: Run, room: int) -> str:
+async def _card(equipment: Equipment, store: Store, agent: Agent, run: Run, room: int) -> tuple[str, Origin]:
     event, zone = run.event, equipment.zone
     # A few point reads are faster here than a thread is woken.
     space, facts, there, recent = store.read(lambda tx: _state(tx, agent, run))
+    budget = store.read(lambda tx: low(tx, agent, equipment.today()))
     hits = await _memories(equipment, Shelf(space_id=space), event.text)
-    head = f"It is {equipment.local_now():%A, %Y-%m-%d %H:%M %Z}. {cut(facts, int(room * FACTS))}"
+    head = f"It is {equipment.local_now():%A, %Y-%m-%d %H:%M %Z}. {budget}{cut(facts, int(room * FACTS))}"
     if there:
         head += f"\n{cut(there, int(room * FACTS))}"
     end = [
@@ -164,7 +168,13 @@ async def _card(equipment: Equipment, store: Store, agent: Agent, run: Run, room
         ],
         left // 2,
     )
-    return "\n".join([head, *memories, *conversation, *end])
+    # A section is a blank line, its title, and then an item a line.
+    seen: list[records.Passage | records.Message] = [
+        *hits[: max(len(memories) - 2, 0)],
+        *recent[: max(len(conversation) - 2, 0)],
+    ]
+    lowest = min((each.origin for each in seen), default=Origin.OWNER)
+    return "\n".join([head, *memories, *conversation, *end]), lowest
 
 
 async def _memories(equipment: Equipment, shelf: Shelf, text: str) -> Sequence[records.Passage]:

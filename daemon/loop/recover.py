@@ -6,6 +6,7 @@ took the daemon down several times without getting a step further is set aside, 
 
 from __future__ import annotations
 
+from rlmd.daemon.schedules import background
 from rlmd.memory.records import Entry, EntryKind, Origin, Run, RunState
 from rlmd.memory.store import Store, Transaction
 
@@ -52,6 +53,7 @@ def end_in(tx: Transaction, run: Run, state: RunState, reason: str) -> None:
     tx.journal(run.id).add(EntryKind.ENDED, data, step=run.steps)
     tx.runs.end(run, state, reason=reason)
     withdraw_all(tx, run)
+    background.ended(tx, run, state, reason)
 
 
 def _tell(tx: Transaction, run: Run, reason: str) -> None:

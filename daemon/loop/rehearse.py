@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from rlmd.daemon.repl.api import Call, Limits, Outcome, StepResult
 from rlmd.daemon.repl.session import Session
 from rlmd.errors import PreconditionFailed
-from rlmd.memory.records import Agent, Run
+from rlmd.memory.records import Agent, Run, RunLimits
 from rlmd.memory.store import Store
 
 from . import past as pasts
@@ -74,7 +74,7 @@ async def rehearse(equipment: Equipment, store: Store, agent: Agent, run: Run) -
     began = time.monotonic()
     entries = store.read(lambda tx: tx.journal(run.id).entries())
     past = pasts.read(entries)
-    runner = Runner(equipment, store, agent, run, Tree(0), context=pasts.context(entries))
+    runner = Runner(equipment, store, agent, run, Tree(RunLimits()), context=pasts.context(entries))
     runner.host.count = 0
     closed = Closed(runner.host, store, past)
     session = await equipment.sandbox.open(

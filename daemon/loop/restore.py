@@ -26,7 +26,7 @@ from .host import ChildFailed
 _RECORDS: Mapping[str, Callable[..., Any]] = {record.__name__: record for record in records.RECORDS}
 _OWN = {kind.__name__: kind for kind in (ChildFailed, ChannelFailed)}
 _MOMENTS = {
-    record.__name__: frozenset(field.name for field in fields(record) if field.type == "datetime")
+    record.__name__: frozenset(field.name for field in fields(record) if "datetime" in str(field.type))
     for record in records.RECORDS
 }
 
@@ -85,7 +85,7 @@ def _restored(kept: Any, place: Place) -> Any:
     if isinstance(kept, dict) and kept.get("record") in _RECORDS:
         name = kept["record"]
         given = {
-            key: _moment(value, place) if key in _MOMENTS[name] else value
+            key: _moment(value, place) if key in _MOMENTS[name] and value is not None else value
             for key, value in kept.items()
             if key != "record"
         }

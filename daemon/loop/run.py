@@ -14,12 +14,14 @@ from typing import Any
 
 from rlmd.daemon.repl.api import Call, Host, Limits, Parked, World
 from rlmd.daemon.repl.session import Session
+from rlmd.daemon.schedules import background
 from rlmd.errors import RlmdError
 from rlmd.memory.records import Agent, EntryKind, Run, RunLimits, RunState
 from rlmd.memory.store import Store, Transaction
 
 from . import past as pasts
 from .asking import withdraw_all
+from .budgets import Spent
 from .equipment import Equipment, Tree
 from .host import ChildFailed, RunHost
 from .past import Past
@@ -37,12 +39,14 @@ FAULT = "a fault of rlmd; the daemon's log has the trace"
 class RunParked(Exception):
     """The run waits: only its rows are left, and whoever wakes it carries it on."""
 
-    def __init__(self, until: datetime | None, mark: int) -> None:
+    def __init__(self, until: datetime | None, mark: int, reason: str = "") -> None:
         super().__init__("the run waits")
         self.until = until
         """When it goes on in any case; None if only an answer wakes it."""
         self.mark = mark
         """The tree's count of wakes when it decided to wait: if that has grown since, it goes on at once."""
+        self.reason = reason
+        """Which budget is used up; empty if it waits for something else."""
 
 
 class ChildParked(Exception):
@@ -53,6 +57,7 @@ class ChildParked(Exception):
         self.child = child
         self.until = parked.until
         self.mark = parked.mark
+        self.reason = parked.reason
 
 
 class Runner:
@@ -77,9 +82,9 @@ class Runner:
         self._context = list(context)
         self._model = model or agent.model or equipment.settings.model or equipment.model.default
         self._deadline = 0.0
-        self._scribe = Scribe(store, agent, run, equipment.feed, equipment.clock)
+        self._scribe = Scribe(store, agent, run, equipment.feed, equipment.clock, equipment.till)
         self.host = RunHost(equipment, store, agent, run, tree, self._scribe, self)
-        self._thinking = Thinking(equipment, store, run, tree, self._scribe)
+        self._thinking = Thinking(equipment, store, agent, run, tree, self._scribe)
 
     async def run(self) -> Ending:
         """Start the run, or go on with it, carry it to its end and record that.
@@ -103,19 +108,23 @@ class Runner:
         except (RunFailed, Diverged) as failure:
             ending = _failed(str(failure))
         except Parked:
-            await self._park()
-            raise RunParked(self.host.wake_time, self.host.mark) from None
+            await self._park(self.host.wake_time, self.host.wait_reason)
+            raise RunParked(self.host.wake_time, self.host.mark, self.host.wait_reason) from None
+        except Spent as spent:
+            # Between two steps: nothing of the run is open.
+            await self._park(spent.until, spent.reason)
+            raise RunParked(spent.until, spent.mark, spent.reason) from None
         finally:
             await self._scribe.close()
         await self.end(ending)
         return ending
 
-    async def _park(self) -> None:
-        until = self.host.wake_time
-        data = {"until": None if until is None else until.isoformat()}
+    async def _park(self, until: datetime | None, reason: str) -> None:
+        data = {"until": None if until is None else until.isoformat(), "reason": reason}
 
         def work(tx: Transaction) -> tuple[None, Row]:
-            tx.runs.park(self._run, until)
+            tx.runs.park(self._run, until, reason)
+            self._count_work(tx)
             return None, Row(kind=EntryKind.WAITING, data=data, step=self.host.step)
 
         await self._scribe.commit(work)
@@ -127,8 +136,16 @@ class Runner:
         def work(tx: Transaction) -> tuple[None, Row | None]:
             if tx.runs.state(self._run.id).ended:
                 return None, None
-            tx.runs.end(self._run, ending.state, reason=ending.reason, result=ending.result)
+            tx.runs.end(
+                self._run,
+                ending.state,
+                reason=ending.reason,
+                result=ending.result,
+                origin=self.host.origin,
+            )
             withdraw_all(tx, self._run)
+            background.ended(tx, self._run, ending.state, ending.reason)
+            self._count_work(tx)
             if self._run.parent is None and self._run.start_time is not None:
                 # Of a run that was cut off, a child may be left that its program did not come to again.
                 for child in tx.runs.below(self._run):
@@ -136,6 +153,11 @@ class Runner:
             return None, Row(kind=EntryKind.ENDED, data=data, step=self.host.step)
 
         await self._scribe.commit(work)
+
+    def _count_work(self, tx: Transaction) -> None:
+        """The time since the last call of a model belongs to the budgets too; a child's is its root's."""
+        if self._run.parent is None:
+            tx.ledger.work(self._agent.id, self._equipment.today(), self._tree.worked())
 
     def _past(self) -> Past:
         if self._run.start_time is None:
@@ -199,8 +221,16 @@ class Runner:
     # -- models: what the host asks for on behalf of the program ----------------------------------
 
     async def ask_model(self, call: Call, text: str, model: str | None) -> str:
-        """`llm` in programs; see `Thinking.ask`."""
-        return await self._thinking.ask(text, self._below(model), step=self.host.step, call=call.number)
+        """`llm` in programs; see `Thinking.ask`. Where a budget is used up it waits until there is more."""
+        while True:
+            try:
+                return await self._thinking.ask(
+                    text, self._below(model), step=self.host.step, call=call.number
+                )
+            except Spent as spent:
+                with self.host.resting(call, spent.until, spent.reason):
+                    if self._tree.wakes == spent.mark:
+                        await self._tree.woken(self._run.id, self._equipment.seconds_until(spent.until))
 
     async def spawn(
         self, call: Call, task: str, context: tuple[Any, ...], max_steps: int | None, model: str | None
@@ -216,7 +246,7 @@ class Runner:
             try:
                 return await self._spawned(call, task, context, max_steps, model)
             except ChildParked as parked:
-                with self.host.resting(call, parked.until):
+                with self.host.resting(call, parked.until, parked.reason):
                     if self._tree.wakes == parked.mark:
                         await self._tree.woken(parked.child, self._equipment.seconds_until(parked.until))
 
@@ -256,7 +286,14 @@ class Runner:
         if found is not None:
             return found
         return tx.runs.create(
-            self._agent, kind="rlm", text=task, limits=limits, parent=self._run, parent_call=call.number
+            self._agent,
+            kind="rlm",
+            text=task,
+            limits=limits,
+            # What it is passed may be of anything that this run has read.
+            origin=self.host.origin,
+            parent=self._run,
+            parent_call=call.number,
         )
 
     def _limits_below(self, max_steps: int | None) -> RunLimits:
@@ -268,6 +305,8 @@ class Runner:
             depth=(own.depth or 0) - 1,
             seconds=max(int(self._deadline - time.monotonic()), 1),
             model_calls=own.model_calls,
+            tokens=own.tokens,
+            money=own.money,
         )
 
     async def _carry_out(self, runner: Runner, child_id: int) -> Ending:

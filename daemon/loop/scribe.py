@@ -20,8 +20,11 @@ from rlmd.daemon.feed import Feed
 from rlmd.errors import RlmdError
 from rlmd.memory.clock import Clock
 from rlmd.memory.journal import Journal
-from rlmd.memory.records import Agent, Entry, EntryKind, ModelCall, Run
+from rlmd.memory.records import Agent, Entry, EntryKind, Run
 from rlmd.memory.store import Store, Transaction
+
+from .budgets import Charge, settle
+from .equipment import Till
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +54,14 @@ class Row:
 class Scribe:
     """The pen of one run."""
 
-    def __init__(self, store: Store, agent: Agent, run: Run, feed: Feed, clock: Clock) -> None:
+    def __init__(self, store: Store, agent: Agent, run: Run, feed: Feed, clock: Clock, till: Till) -> None:
         self._store = store
         self._agent = agent
         self._run = run
         self._feed = feed
         self._clock = clock
-        self._waiting: list[Row | ModelCall] = []
+        self._till = till
+        self._waiting: list[Row | Charge] = []
         # Rows stand in the order in which they happened, so two commits of a run never race.
         self._turn = asyncio.Lock()
         self._soon: asyncio.Task[None] | None = None
@@ -70,9 +74,9 @@ class Scribe:
             Row(kind=kind, data=data, step=step, call=call, name=name, time=self._clock.now())
         )
 
-    def charge(self, cost: ModelCall) -> None:
+    def charge(self, charge: Charge) -> None:
         """What a model was paid; enters the ledger with the next commit."""
-        self._waiting.append(cost)
+        self._waiting.append(charge)
 
     def commit_soon(self) -> None:
         """Commit what waits in a moment, unless another commit takes it along before."""
@@ -109,7 +113,7 @@ class Scribe:
                     if isinstance(earlier, Row):
                         entries.append(earlier.write(journal))
                     else:
-                        transaction.runs.charge(self._run, self._agent.id, earlier)
+                        settle(transaction, self._agent, self._run, earlier)
                 if work is None:
                     return None, entries
                 result, row = work(transaction)
@@ -122,6 +126,8 @@ class Scribe:
             del self._waiting[: len(waiting)]
             if self._soon is not None and self._soon is not asyncio.current_task() and not self._waiting:
                 self._soon.cancel()
+            if any(isinstance(each, Charge) for each in waiting):
+                self._till.settled()
             self._feed.push(self._run.id, *entries)
             if cancelled:
                 raise asyncio.CancelledError

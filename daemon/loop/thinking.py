@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 from rlmd.daemon.models.api import Message, OnText, Reply, Request, Usage
 from rlmd.errors import InvalidInput, ModelError
-from rlmd.memory.records import ModelCall, Run
+from rlmd.memory.records import Agent, Run
 from rlmd.memory.store import Store
 
 from .equipment import Equipment, Tree
+from .purse import Purse, Taken
 from .scribe import Scribe, finish
-from .tokens import tokens
 
 SUB_CALL = (
     "This is a sub-call, made by a program that will use your answer as a value. "
@@ -29,18 +28,21 @@ BROKEN = frozenset({"cut", "oversize"})
 class Thinking:
     """What one run asks of models."""
 
-    def __init__(self, equipment: Equipment, store: Store, run: Run, tree: Tree, scribe: Scribe) -> None:
+    def __init__(
+        self, equipment: Equipment, store: Store, agent: Agent, run: Run, tree: Tree, scribe: Scribe
+    ) -> None:
         self._equipment = equipment
         self._store = store
         self._run = run
-        self._tree = tree
         self._scribe = scribe
+        self._purse = Purse(equipment, store, agent, run, tree, scribe)
 
     async def ask(self, text: str, model: str, *, step: int, call: int) -> str:
         """One sub-model call, without a REPL.
 
         Raises:
-            Exhausted: no model call is left.
+            Exhausted: a limit of the run is used up.
+            Spent: a budget is.
             ModelError: the provider failed, or its answer is no answer.
             InvalidInput: the text is too long.
         """
@@ -68,10 +70,11 @@ class Thinking:
         call: int = 0,
         on_text: OnText | None = None,
     ) -> Reply:
-        """Call a model; what it cost is on disk with the scribe's next commit.
+        """Call a model; what it may cost is on disk before, what it did with the scribe's next commit.
 
         Raises:
-            Exhausted: with the field `model_calls`: no call is left.
+            Exhausted: a limit of the run is used up; the field says which.
+            Spent: a budget is.
             ModelError: the provider failed.
         """
         request = Request(
@@ -80,33 +83,27 @@ class Thinking:
             timeout_seconds=self._equipment.settings.model_timeout_seconds,
             key=f"{self._store.user.id}-{self._run.id}-{step}-{call}",
         )
-        self._tree.take_call()
-        async with self._equipment.model_slots:
-            began = time.monotonic()
-            try:
-                reply = await self._equipment.model.complete(request, on_text)
-            except asyncio.CancelledError:
-                # The provider was at work and will bill it, but never told us how much.
-                guess = Usage(input_tokens=sum(tokens(m.text) for m in messages), estimated=True)
-                reply = Reply(text="", usage=guess, model=model, note="cancelled")
-                self._charge(reply, step=step, call=call, began=began)
-                await finish(self._scribe.commit())
-                raise
-        self._charge(reply, step=step, call=call, began=began)
+        while True:
+            async with self._equipment.model_slots:
+                taken = await self._purse.take(request, step=step, call=call)
+                if isinstance(taken, Taken):
+                    reply = await self._call(request, taken, on_text)
+                    break
+            # Not in a slot: whoever has a budget that is not used up must not wait for this one.
+            await self._equipment.till.changed(taken)
         return replace(reply, text=reply.text.replace("\x00", ""))
 
-    def _charge(self, reply: Reply, *, step: int, call: int, began: float) -> None:
-        cost = ModelCall(
-            run=self._run.id,
-            step=step,
-            call=call,
-            model=reply.model,
-            input_tokens=reply.usage.input_tokens,
-            output_tokens=reply.usage.output_tokens,
-            cached_tokens=reply.usage.cached_tokens,
-            estimated=reply.usage.estimated,
-            tries=reply.tries,
-            note=reply.note,
-            seconds=time.monotonic() - began,
-        )
-        self._scribe.charge(cost)
+    async def _call(self, request: Request, taken: Taken, on_text: OnText | None) -> Reply:
+        try:
+            reply = await self._equipment.model.complete(request, on_text)
+        except asyncio.CancelledError:
+            # The provider was at work and will bill it, but never told us how much.
+            guess = Usage(input_tokens=taken.wish.estimate.input_tokens, estimated=True)
+            self._purse.pay(taken, Reply(text="", usage=guess, model=request.model, note="cancelled"))
+            await finish(self._scribe.commit())
+            raise
+        except ModelError:
+            await self._purse.release(taken)
+            raise
+        self._purse.pay(taken, reply)
+        return reply

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 from . import builtin_answers as answers
 from . import builtin_language as language
+from . import builtin_reminders as reminders
 from .api import Message, OnText, Reply, Request, Usage
 from .builtin_code import fenced, say
 from .builtin_extract import extract
@@ -33,6 +34,7 @@ _CLOSE = re.compile(r"\n</event>[ \t]*$", re.MULTILINE)
 _SUB_CALL = re.compile(r"\bsub-?(?:call|model)\b", re.IGNORECASE)
 _TIDY = re.compile(r'^<event kind="tidy"', re.MULTILINE)
 _CHILD = re.compile(r'^<event kind="rlm">', re.MULTILINE)
+_DUE = re.compile(r'^<event kind="schedule" ', re.MULTILINE)
 
 
 class BuiltinModel:
@@ -78,6 +80,8 @@ def answer(messages: Sequence[Message]) -> str:
             return fenced(answers.extract(language.stems(event)))
         if _TIDY.search(asked[0]):
             return fenced(tidy())
+        if step is None and _DUE.search(asked[0]):
+            return fenced(reminders.due(event))
         return fenced(step if step is not None else program_for(event))
     observation = _without_header(mend(asked[-1]))
     if step is not None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from . import builtin_answers as answers
 from . import builtin_language as language
 from . import builtin_programs as programs
+from . import builtin_reminders as reminders
 from .builtin_code import FACTS, say
 from .builtin_programs import Statement
 
@@ -17,14 +18,14 @@ _LONG = 2000
 
 _WHO = """I am a rule-based stand-in, not a language model: I keep what you say and quote it when you ask.
 Try: Bob lives in Berlin | where does Bob live? | no, Bob lives in Paris | list | show bob | forget Bob | undo
-`/py print(memory.names())` runs a step of your own in my REPL.
+`remind me in 20 minutes to call Bob`, `reminders`; `/py print(memory.names())` runs your own step in my REPL.
 For a real model set OPENAI_API_KEY (or OPENAI_BASE_URL, any compatible server) and RLMD_MODEL; restart."""
 _GREETING = "Hello. I am the built-in stand-in, rules and no model. Tell me something to keep, or say `help`."
 _LOST = """I am only rules and did not understand that; nothing was stored.
 I keep statements ("Bob lives in Berlin", "remember: ..."), and answer questions about them; see `help`."""
 _AS_IT_STANDS = "Noted as it stands under facts/notes. I did not understand it, and can only quote it."
-_NO_WAKING = """Noted under facts/me, but these rules set no reminders:
-no reminder will come. `show facts/me` has it when you ask."""
+_NO_WAKING = """Noted under facts/me, but I found no time in it: no reminder will come.
+Try: remind me in 20 minutes to call Bob"""
 _NO_SUMS = "I cannot calculate. Python in my REPL can: `/py print({sum})`."
 _PRONOUN = "I cannot tell whom you mean. Say it with the name, and I will note it."
 
@@ -77,6 +78,9 @@ def _remember(match: re.Match[str]) -> str:
 
 
 def _remind(match: re.Match[str]) -> str:
+    reminder = reminders.remind(match.string.strip())
+    if reminder is not None:
+        return reminder
     said = match.string.strip().rstrip(".! ")
     return programs.remember([Statement(FACTS + language.MYSELF, said)], _NO_WAKING)
 
@@ -156,6 +160,7 @@ _HELLO = (
 )
 _CHAT = r"ok|okay|yes|yeah|fine|sure|good|great|nice|cool|perfect|well|right|lol|haha+|wow|oh|thanks|done|so"
 _SUM = r"\(*\d[\d.]*\)*(?:\s*(?:[-+*/^%×÷x]|\*\*)\s*\(*\d[\d.]*\)*)+"
+_AGAIN = "every|each|daily|hourly|weekly|monthly"
 _WRONG = r"that(?:'s| is) (?:wrong|not right|not true)"
 
 RULES: tuple[Rule, ...] = (
@@ -171,6 +176,11 @@ RULES: tuple[Rule, ...] = (
     _rule(rf"(?:(?:{_CHAT})\b[\s,.!]*)+\Z", _says("Good.")),
     _rule(rf"(?:undo|undo that|take that back){_END}", lambda match: programs.undo()),
     _rule(rf"(?:what do you (?:know|remember)|what have you (?:kept|noted)){_END}(?P<rest>)", _list),
+    _rule(rf"(?:list |show )?(?:my |all )?(?:reminders|schedules?){_END}", lambda match: reminders.show()),
+    _rule(
+        rf"cancel\s+(?:(?:the |my )?(?:reminder|schedule)\s+)?(?P<name>[\w-]+){_END}",
+        lambda match: reminders.cancel(match["name"]),
+    ),
     _rule(r"list\b(?: of)?(?: all)?\s*(?P<rest>[^\n]*)\Z", _list),
     _rule(r"show(?: me)?\s+(?P<rest>\S[^\n]*)\Z", lambda m: answers.show(_variables(m["rest"]), m["rest"])),
     _rule(
@@ -201,8 +211,17 @@ RULES: tuple[Rule, ...] = (
         r"(?:please\s+)?(?:remember|note|keep in mind)(?:\s+that\b|\s*:|,)?\s+(?P<rest>\S.*[^?\s])\s*\Z",
         _remember,
     ),
-    _rule(r"remind me (?:what|where|who|whom|whose|when|which|why|how|of|about)\b", _answer),
-    _rule(r"(?:please\s+)?(?:remind me|wake me|set an? (?:reminder|alarm|timer))\b[^?]*\Z", _remind),
+    _rule(r"remind me (?:what|where|who|whom|whose|when|which|why|how)\b", _answer),
+    _rule(
+        r"remind me (?:of|about)\b",
+        lambda match: reminders.remind(match.string.strip()) or _answer(match),
+    ),
+    _rule(
+        r"(?:please\s+)?(?:remind me|wake me|set an? (?:reminder|alarm|timer))\b[^?]*\Z"
+        rf"|(?:{_AGAIN}|tomorrow|tonight|in|at|on|next)\b[^?]*\bremind me\b[^?]*\Z"
+        rf"|(?:{_AGAIN})\b[^?]*\b(?:tell me|say)\b[^?]*\Z",
+        _remind,
+    ),
     _rule(rf"(?:what is|what['’]s|how much is|calculate|compute)\s+(?P<sum>{_SUM})[\s=.!?]*\Z", _sum),
     _rule(rf"(?P<sum>(?!\d+(?:[-/]\d+)+\s*\Z){_SUM})[\s=?]*\Z", _sum),
     _rule(r".*[?？؟]\s*\Z", _answer),

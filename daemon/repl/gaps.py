@@ -76,9 +76,9 @@ _OTHERS = (
     "Devices, bots and people are channels: import channels; channels.NAME.tell(text), "
     "await channels.NAME.ask(question), await channels.NAME.FUNCTION(...). reply(text) answers who woke you."
 )
-_NO_LATER = (
-    "Wait in this program: await asyncio.sleep(seconds), hours or days if need be, then go on, such as with "
-    "reply(...). It outlives restarts."
+_LATER = (
+    "Use schedule.after('20m', text), schedule.at('2026-12-24 18:00', text), schedule.every('1d', text) or "
+    "schedule.cron('0 9 * * *', text): each wakes you then, with the text as the event."
 )
 _NO_HIVE = (
     "Nothing is shared with others in this version: keep it in your own memory, "
@@ -88,7 +88,7 @@ _NO_HIVE = (
 NOT_OFFERED: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(("people", "devices", "bots", "tools", "tell", "send", "notify"), _OTHERS),
-        **dict.fromkeys(("schedule", "scheduler", "remind", "timer", "cron"), _NO_LATER),
+        **dict.fromkeys(("scheduler", "remind", "reminder", "timer", "cron", "sched"), _LATER),
         **dict.fromkeys(("hive", "hives"), _NO_HIVE),
     }
 )

@@ -69,4 +69,20 @@ class Attachment:
     kind: str
 
 
-RECORDS: tuple[type, ...] = (Hit, Version, Message, Match, Attachment)
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Something that will wake you."""
+
+    name: str
+    """By which it is paused and cancelled."""
+    next: datetime | None
+    """When; None if it is paused or over."""
+    kind: str
+    """`at`, `every` or `cron`."""
+    spec: str
+    text: str
+    channel: str
+    state: str
+
+
+RECORDS: tuple[type, ...] = (Hit, Version, Message, Match, Attachment, Schedule)

@@ -137,6 +137,11 @@ _KINDS: Mapping[str, str] = MappingProxyType(
 
 _LIMIT = MappingProxyType({"limit": "k"})
 _WHEN = "str | datetime | date | None"
+_TOLD = "*, name: str | None = None, channel: str | None = None"
+_REPEATED = (
+    f"timezone: str | None = None, start: {_WHEN} = None, end: {_WHEN} = None, jitter: Any = None,"
+    " missed: str | int | None = None"
+)
 
 OFFERS: tuple[Offer, ...] = (
     Offer(
@@ -205,6 +210,30 @@ OFFERS: tuple[Offer, ...] = (
         doc="messages from a until before b",
     ),
     Offer(name="log.step", typed="(n: int) -> str", doc="step n of this run in full: your text, all output"),
+    Offer(
+        name="schedule.after",
+        typed=f"(delay: Any, text: str, {_TOLD}) -> Schedule",
+        doc='wakes you once, with this text as the event: "20m", "2 days" or seconds from now',
+    ),
+    Offer(
+        name="schedule.at",
+        typed=f"(when: str | datetime | date, text: str, {_TOLD}, timezone: str | None = None) -> Schedule",
+        doc='wakes you at a time: "2026-12-24 18:00", "tomorrow at 9"',
+    ),
+    Offer(
+        name="schedule.every",
+        typed=f"(interval: Any, text: str, {_TOLD}, {_REPEATED}) -> Schedule",
+        doc='wakes you again and again: "2h", "1d", "weekday at 8:30"; missed: "skip", "once" or how many',
+    ),
+    Offer(
+        name="schedule.cron",
+        typed=f"(line: str, text: str, {_TOLD}, {_REPEATED}) -> Schedule",
+        doc='the same by a crontab line: "0 9 * * 1-5"',
+    ),
+    Offer(name="schedule.list", typed="() -> list[Schedule]", doc="those that are not over"),
+    Offer(name="schedule.cancel", typed="(name: str | int) -> Schedule", doc="it wakes you no more"),
+    Offer(name="schedule.pause", typed="(name: str | int) -> Schedule", doc="not until it is resumed"),
+    Offer(name="schedule.resume", typed="(name: str | int) -> Schedule", doc="from now on again"),
     Offer(name="reply", typed="(text: Any) -> None", doc="answer on the channel that woke you"),
     Offer(name="done", typed="(value: Any = None) -> Never", doc="end the run; code after it does not run"),
     Offer(

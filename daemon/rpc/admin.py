@@ -78,7 +78,9 @@ class Admin(Service, AdminServicer):
             now = house.clock.now()
             accounts = Accounts(connection, now)
             user = accounts.create_user(request.user_id, administrator=request.administrator)
-            Transaction(connection, now, user).agents.create(FIRST_AGENT)
+            tx = Transaction(connection, now, user)
+            tx.agents.create(FIRST_AGENT)
+            tx.budgets.defaults(self.backend.engine.default_budgets)
             _, secret = accounts.create_token(user, "first")
             return pb.CreateUserResponse(user=convert.user(user), secret=secret)
 

@@ -21,14 +21,14 @@ from rlmd.proto.rlmd.v1.agents_pb2_grpc import AgentsServicer
 
 from . import convert
 from .errors import about
-from .names import agent_of
+from .names import agent_of, permit_of
 from .pages import cut, place, size_of
 from .service import Service
 
 log = logging.getLogger(__name__)
 
 TEXTS = ("instructions", "model", "sub_model")
-LIMITS = ("steps", "depth", "seconds", "model_calls")
+LIMITS = ("steps", "depth", "seconds", "model_calls", "tokens", "money")
 PATHS = (*TEXTS, "limits", *(f"limits.{name}" for name in LIMITS))
 DELETE_TRIES = 3
 """A message may come between the cancelling of runs and the delete; then once more."""
@@ -89,6 +89,21 @@ class Agents(Service, AgentsServicer):
     async def TidyAgent(self, request: pb.TidyAgentRequest, context: object) -> runs_pb2.Run:
         agent = agent_of(request.name)
         return convert.run(await self.backend.engine.tidy(self.store(), agent, request.request_id))
+
+    async def ListPermits(self, request: pb.ListPermitsRequest, context: object) -> pb.ListPermitsResponse:
+        agent = agent_of(request.parent, "parent")
+        with about("parent"):
+            found = self.store().read(lambda tx: tx.permits.page(agent))
+        return pb.ListPermitsResponse(permits=map(convert.permit, found))
+
+    async def CreatePermit(self, request: pb.CreatePermitRequest, context: object) -> pb.Permit:
+        agent = agent_of(request.parent, "parent")
+        return convert.permit(await self.store().write(lambda tx: tx.permits.add(agent, request.what)))
+
+    async def DeletePermit(self, request: pb.DeletePermitRequest, context: object) -> Empty:
+        agent, what = permit_of(request.name)
+        await self.store().write(lambda tx: tx.permits.remove(agent, what))
+        return Empty()
 
     def _sweep(self) -> None:
         try:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any, Protocol
 
 from rlmd.daemon.feed import Feed
@@ -12,7 +12,9 @@ from rlmd.daemon.loop.fork import MISSING
 from rlmd.daemon.loop.mailbox import Accepted
 from rlmd.daemon.loop.rehearse import Rehearsal
 from rlmd.daemon.router import Router
-from rlmd.memory.records import Channel, Passage, Question, Run
+from rlmd.daemon.schedules.bell import Alarm
+from rlmd.memory.costs import Measure, Period
+from rlmd.memory.records import Channel, Origin, Passage, Question, Run
 from rlmd.memory.search import IndexStatus, Shelf
 from rlmd.memory.store import House, Store
 
@@ -26,7 +28,15 @@ class Engine(Protocol):
         ...
 
     async def accept(
-        self, store: Store, agent: str, *, text: str, channel: str, sender: str, request_id: str = ""
+        self,
+        store: Store,
+        agent: str,
+        *,
+        text: str,
+        channel: str,
+        sender: str,
+        request_id: str = "",
+        origin: Origin = Origin.OWNER,
     ) -> Accepted:
         """Take a message: it wakes the agent for a run, or answers what a run has asked. Then on disk.
 
@@ -68,6 +78,20 @@ class Engine(Protocol):
         """
         ...
 
+    @property
+    def timezone(self) -> str:
+        """Name of the owner's time zone, in which times are meant that do not say it."""
+        ...
+
+    @property
+    def alarm(self) -> Alarm:
+        """Who is to be told when a schedule that was made or changed fires next."""
+        ...
+
+    async def run_schedule(self, store: Store, schedule_id: int, request_id: str = "") -> Run:
+        """Make a run of a schedule at once. Raises PreconditionFailed: it is deleted."""
+        ...
+
     async def replay(self, store: Store, run_id: int) -> Rehearsal:
         """Do a run that is over again, without effects, and compare. Raises PreconditionFailed: it is not."""
         ...
@@ -86,6 +110,24 @@ class Engine(Protocol):
 
     async def cancel(self, store: Store, run_id: int, reason: str) -> Run:
         """Stop a run and its children, and wait, for a bounded time, until they have stopped."""
+        ...
+
+    @property
+    def default_budgets(self) -> Mapping[tuple[Period, Measure], int]:
+        """What each user may use, unless they have set it otherwise."""
+        ...
+
+    @property
+    def zone(self) -> tzinfo:
+        """The owner's."""
+        ...
+
+    def today(self) -> str:
+        """The day in the owner's zone, like 2026-11-01."""
+        ...
+
+    async def budgets_changed(self, store: Store) -> None:
+        """Let runs that wait for a budget of this user look whether there is more."""
         ...
 
     async def cancel_agent(self, store: Store, agent: str, reason: str) -> None:

@@ -44,7 +44,7 @@ async def connect(
     functions = await asyncio.to_thread(functions_from, hello.functions)
 
     def begin(tx: Transaction) -> Channel:
-        channel = tx.channels.connect(hello.channel, functions)
+        channel = tx.channels.connect(hello.channel, functions, external=hello.external)
         if not 0 <= hello.after_sequence <= channel.sent:
             raise InvalidInput(
                 f"{hello.after_sequence} was never sent on this channel",

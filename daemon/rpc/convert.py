@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rlmd.memory.changes import Change
+from rlmd.memory.permits import Permit
 from rlmd.memory.questions import wanted
 from rlmd.memory.records import (
     Agent,
@@ -27,6 +28,7 @@ from rlmd.proto.rlmd.v1 import admin_pb2, agents_pb2, channels_pb2, memory_pb2, 
 from .names import (
     agent_name,
     message_name,
+    permit_name,
     question_name,
     run_name,
     space_name,
@@ -58,6 +60,11 @@ QUESTION_STATES = {
 }
 SHOWN_EVENT = 1_000
 """Characters of an event's text in lists."""
+
+
+def permit(record: Permit) -> agents_pb2.Permit:
+    name = permit_name(record.agent, record.what)
+    return agents_pb2.Permit(name=name, what=record.what, create_time=time_to(record.create_time))
 
 
 def change(record: Change) -> runs_pb2.Change:
@@ -150,6 +157,8 @@ def limits(record: RunLimits) -> agents_pb2.RunLimits:
         depth=-1 if record.depth == 0 else record.depth or 0,
         seconds=record.seconds or 0,
         model_calls=record.model_calls or 0,
+        tokens=record.tokens or 0,
+        money=record.money or 0,
     )
 
 
@@ -160,6 +169,8 @@ def limits_from(message: agents_pb2.RunLimits) -> RunLimits:
         depth=0 if message.depth == -1 else message.depth or None,
         seconds=message.seconds or None,
         model_calls=message.model_calls or None,
+        tokens=message.tokens or None,
+        money=message.money or None,
     )
 
 
@@ -206,6 +217,8 @@ def usage(record: Usage) -> runs_pb2.UsageTotals:
         cached_tokens=record.cached_tokens,
         model_calls=record.model_calls,
         estimated=record.estimated,
+        cost=record.cost,
+        unpriced_calls=record.unpriced,
     )
 
 

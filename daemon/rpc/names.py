@@ -62,9 +62,20 @@ def question_of(name: str, field: str = "name") -> tuple[str, int]:
     return agent, number(question, "question", "List the questions that exist.", field)
 
 
+def permit_of(name: str, field: str = "name") -> tuple[str, str]:
+    agent, what = parse(name, "agents/{agent}/permits/{what}", field)
+    return agent, what
+
+
 def call_of(text: str, field: str) -> int:
     """Number of a call of a channel's function. Raises NotFound if it is no number."""
     return number(text, "call", "Answer with the id of the Invoke.", field)
+
+
+def schedule_of(name: str, field: str = "name") -> tuple[str, str]:
+    """Agent, and number or label."""
+    agent, schedule = parse(name, "agents/{agent}/schedules/{schedule}", field)
+    return agent, schedule
 
 
 def token_of(name: str, field: str = "name") -> tuple[str, int]:
@@ -109,8 +120,16 @@ def question_name(agent: str, question: int) -> str:
     return f"agents/{agent}/questions/{question}"
 
 
+def permit_name(agent: str, what: str) -> str:
+    return f"agents/{agent}/permits/{what}"
+
+
 def channel_name(channel: str) -> str:
     return f"channels/{channel}"
+
+
+def schedule_name(agent: str, schedule: int) -> str:
+    return f"agents/{agent}/schedules/{schedule}"
 
 
 def user_name(user: str) -> str:

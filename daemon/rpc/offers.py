@@ -40,6 +40,7 @@ def _function_from(message: pb.Function) -> Function:
         result=message.result_json,
         side_effects=message.side_effects,
         seconds=limit.seconds + limit.nanos / 1e9 or DEFAULT_SECONDS,
+        trusted=message.trusted,
         waits=_WAITS[message.offline],
     )
 
@@ -54,6 +55,7 @@ def function_to(record: Function) -> pb.Function:
         side_effects=record.side_effects,
         time_limit=Duration(seconds=int(seconds), nanos=round(part * 1e9)),
         offline=pb.OFFLINE_WAIT if record.waits else pb.OFFLINE_FAIL,
+        trusted=record.trusted,
     )
 
 
@@ -61,6 +63,7 @@ def channel_to(record: Channel, *, connections: int, pending: int) -> pb.Channel
     return pb.Channel(
         name=channel_name(record.name),
         functions=map(function_to, record.functions),
+        external=record.external,
         connections=connections,
         seen_time=time_to(record.seen_time),
         pending=pending,

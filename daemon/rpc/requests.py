@@ -13,7 +13,7 @@ from rlmd.daemon.router import Line
 from rlmd.errors import InternalError, InvalidInput, PreconditionFailed, RlmdError, Unavailable
 from rlmd.memory import questions
 from rlmd.memory.names import check_text
-from rlmd.memory.records import Channel, QuestionState
+from rlmd.memory.records import Channel, Origin, QuestionState
 from rlmd.memory.store import Store
 from rlmd.proto.rlmd.v1 import channels_pb2 as pb
 
@@ -105,6 +105,7 @@ class Requests:
                 channel=self._channel.name,
                 sender=say.sender or caller().name,
                 request_id=say.request_id,
+                origin=Origin.EXTERNAL if self._channel.external else Origin.OWNER,
             )
         return pb.ConnectResponse(
             said=pb.Said(

@@ -29,6 +29,8 @@ from rlmd.proto.rlmd.v1 import (
     admin_pb2_grpc,
     agents_pb2,
     agents_pb2_grpc,
+    budgets_pb2,
+    budgets_pb2_grpc,
     channels_pb2,
     channels_pb2_grpc,
     memory_pb2,
@@ -37,21 +39,34 @@ from rlmd.proto.rlmd.v1 import (
     questions_pb2_grpc,
     runs_pb2,
     runs_pb2_grpc,
+    schedules_pb2,
+    schedules_pb2_grpc,
 )
 
 from .admin import Admin
 from .agents import Agents
 from .api import Backend
 from .auth import Gate
+from .budgets import Budgets
 from .channels import Channels
 from .memory import Memory
 from .questions import Questions
 from .runs import Runs
+from .schedules import Schedules
 
 MAX_MESSAGE = 32 * 1024 * 1024
 """Bytes: a value of 16 MiB whose JSON text is escaped by the client still arrives."""
 GRACE_SECONDS = 5.0
-FILES = (admin_pb2, agents_pb2, channels_pb2, memory_pb2, questions_pb2, runs_pb2)
+FILES = (
+    admin_pb2,
+    agents_pb2,
+    budgets_pb2,
+    channels_pb2,
+    memory_pb2,
+    questions_pb2,
+    runs_pb2,
+    schedules_pb2,
+)
 SERVICES = tuple(service.full_name for file in FILES for service in file.DESCRIPTOR.services_by_name.values())
 _LOOPBACK = re.compile(r"(127\.0\.0\.1|\[::1\]|localhost):\d{1,5}")
 _OPTIONS = (
@@ -142,10 +157,12 @@ class Server:
         gate: Any = self._gate
         admin_pb2_grpc.add_AdminServicer_to_server(Admin(backend), gate)
         agents_pb2_grpc.add_AgentsServicer_to_server(Agents(backend), gate)
+        budgets_pb2_grpc.add_BudgetsServicer_to_server(Budgets(backend), gate)
         channels_pb2_grpc.add_ChannelsServicer_to_server(Channels(backend), gate)
         memory_pb2_grpc.add_MemoryServicer_to_server(Memory(backend), gate)
         questions_pb2_grpc.add_QuestionsServicer_to_server(Questions(backend), gate)
         runs_pb2_grpc.add_RunsServicer_to_server(Runs(backend), gate)
+        schedules_pb2_grpc.add_SchedulesServicer_to_server(Schedules(backend), gate)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, gate)
         described = reflection.aio.ReflectionServicer(
             [*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME]

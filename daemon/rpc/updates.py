@@ -90,9 +90,8 @@ def update(agent: str, entry: Entry) -> pb.RunUpdate:
             message.restarted.CopyFrom(pb.Restarted(reason=data.get("reason", "")))
         case EntryKind.WAITING:
             until = data.get("until")
-            message.waiting.CopyFrom(
-                pb.Waiting(until=None if until is None else time_to(datetime.fromisoformat(until)))
-            )
+            end = None if until is None else time_to(datetime.fromisoformat(until))
+            message.waiting.CopyFrom(pb.Waiting(until=end, reason=data.get("reason", "")))
         case EntryKind.WOKEN:
             message.woken.CopyFrom(pb.Woken())
         case EntryKind.ENDED:

@@ -75,6 +75,20 @@ REFUSED: list[tuple[str, Call]] = [
     ("version", lambda c: m(c).slice("n", 0, 5, version="1")),
     ("pattern", lambda c: m(c).grep(3)),
     ("k", lambda c: m(c).grep("x", k=None)),
+    ("agent", lambda c: c.budgets.list(agent=3)),  # type: ignore[arg-type]
+    ("limit", lambda c: c.budgets.set("day", "money", -1)),
+    ("limit", lambda c: c.budgets.set("day", "money", "5")),  # type: ignore[arg-type]
+    ("limit", lambda c: c.budgets.set("day", "money", float("nan"))),
+    ("limit", lambda c: c.budgets.set("day", "tokens", 1.5)),
+    ("limit", lambda c: c.budgets.set("day", "tokens", BIG)),
+    ("period", lambda c: c.budgets.set("week", "tokens", 1)),  # type: ignore[arg-type]
+    ("measure", lambda c: c.budgets.set("day", "euros", 1)),  # type: ignore[arg-type]
+    ("period", lambda c: c.budgets.remove(None, "tokens")),  # type: ignore[arg-type]
+    ("model", lambda c: c.budgets.set_price(3, input=1, output=1)),  # type: ignore[arg-type]
+    ("input", lambda c: c.budgets.set_price("m", input=-1, output=1)),
+    ("output", lambda c: c.budgets.set_price("m", input=1, output=float("inf"))),
+    ("model", lambda c: c.budgets.remove_price(3)),  # type: ignore[arg-type]
+    ("limits.money", lambda c: c.create_agent("never", limits=Limits(money=-1))),
     ("agent", lambda c: c.agent(3)),  # type: ignore[arg-type]
     ("agent", lambda c: c.create_agent(3)),  # type: ignore[arg-type]
     ("limits.steps", lambda c: c.create_agent("never", limits=Limits(steps=BIG))),
@@ -82,6 +96,8 @@ REFUSED: list[tuple[str, Call]] = [
     ("model", lambda c: a(c).update(model=0)),
     ("limits.depth", lambda c: a(c).update(limits=Limits(depth="1"))),  # type: ignore[arg-type]
     ("force", lambda c: a(c).delete(force="no")),
+    ("what", lambda c: a(c).permit(3)),
+    ("what", lambda c: a(c).forbid(None)),
     ("text", lambda c: a(c).chat(5)),
     ("channel", lambda c: a(c).chat("hi", channel=None)),
     ("text", lambda c: list(a(c).stream(None))),
@@ -116,6 +132,34 @@ REFUSED: list[tuple[str, Call]] = [
     ("on_message", lambda c: c.channel("x").on_message(3)),  # type: ignore[type-var]
     ("on_question", lambda c: c.channel("x").on_question(3)),  # type: ignore[type-var]
     ("on_closed", lambda c: c.channel("x").on_closed(None)),  # type: ignore[type-var]
+    ("when", lambda c: c.schedules.add(3, "x")),  # type: ignore[arg-type]
+    ("when", lambda c: c.schedules.add("soon", "x")),
+    ("text", lambda c: c.schedules.add("1d", 3)),  # type: ignore[arg-type]
+    ("text", lambda c: c.schedules.add("1d", " ")),
+    ("agent", lambda c: c.schedules.add("1d", "x", agent=3)),  # type: ignore[arg-type]
+    ("name", lambda c: c.schedules.add("1d", "x", name="Two words")),
+    ("timezone", lambda c: c.schedules.add("1d", "x", timezone="Mars/Olympus")),
+    ("channel", lambda c: c.schedules.add("1d", "x", channel="No channel")),
+    ("start", lambda c: c.schedules.add("1d", "x", start="soon")),
+    ("end_time", lambda c: c.schedules.add("every 1d", "x", start="2126-01-02", end="2126-01-01")),
+    ("jitter", lambda c: c.schedules.add("1d", "x", jitter=-1)),
+    ("grace", lambda c: c.schedules.add("1d", "x", grace=BIG)),
+    ("missed", lambda c: c.schedules.add("1d", "x", missed="never")),
+    ("missed", lambda c: c.schedules.add("1d", "x", missed=101)),
+    ("cron", lambda c: c.schedules.add("0 0 30 2 *", "x")),
+    ("at", lambda c: c.schedules.add("2000-01-01", "x")),
+    ("schedule", lambda c: c.schedules.get(3)),  # type: ignore[arg-type]
+    ("schedule", lambda c: c.schedules.edit(3, text="x")),  # type: ignore[arg-type]
+    ("update_mask", lambda c: c.schedules.edit("1")),
+    ("schedule", lambda c: c.schedules.pause(3)),  # type: ignore[arg-type]
+    ("schedule", lambda c: c.schedules.resume(3)),  # type: ignore[arg-type]
+    ("schedule", lambda c: c.schedules.delete(3)),  # type: ignore[arg-type]
+    ("schedule", lambda c: c.schedules.run(3)),  # type: ignore[arg-type]
+    ("when", lambda c: c.schedules.preview("")),
+    ("n", lambda c: c.schedules.preview("1d", n=0)),
+    ("n", lambda c: c.schedules.list(n=-1)),
+    ("ended", lambda c: c.schedules.list(ended=1)),  # type: ignore[arg-type]
+    ("n", lambda c: c.schedules.occurrences(n=-1)),
     ("query", lambda c: a(c).log.search(None)),
     ("k", lambda c: a(c).log.search("x", k=BIG)),
     ("user", lambda c: c.admin.create_user(3)),  # type: ignore[arg-type]
@@ -128,7 +172,7 @@ REFUSED: list[tuple[str, Call]] = [
 ]
 """A field, and a call that gives what it cannot be."""
 
-WITHOUT_ARGUMENTS = {"close", "status", "agents", "get", "wait", "whoami", "users"}
+WITHOUT_ARGUMENTS = {"close", "status", "agents", "get", "wait", "whoami", "users", "prices"}
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +192,17 @@ def test_refused(client: rlmd.Client, field: str, call: Call) -> None:
 
 def test_the_table_has_every_method() -> None:
     source = inspect.getsource(inspect.getmodule(test_refused) or rlmd)
-    for kind in (rlmd.Client, rlmd.Agent, rlmd.Memory, rlmd.Run, rlmd.Log, rlmd.Questions, rlmd.Channel):
+    for kind in (
+        rlmd.Client,
+        rlmd.Agent,
+        rlmd.Memory,
+        rlmd.Run,
+        rlmd.Log,
+        rlmd.Questions,
+        rlmd.Channel,
+        rlmd.Schedules,
+        rlmd.Budgets,
+    ):
         for name, method in inspect.getmembers(kind, inspect.isfunction):
             if not name.startswith("_") and len(inspect.signature(method).parameters) > 1:
                 assert f".{name}(" in source, f"{kind.__name__}.{name}"

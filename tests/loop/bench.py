@@ -75,7 +75,7 @@ class Bench:
     def runner(self, run: Run | None = None) -> Runner:
         """What carries the run out; given one that was taken up again, what goes on with that."""
         agent = self.store.read(lambda tx: tx.agents.get("main"))
-        return Runner(self.equipment, self.store, agent, run or self.run, Tree(10))
+        return Runner(self.equipment, self.store, agent, run or self.run, Tree(RunLimits(model_calls=10)))
 
     def stands(self) -> tuple[Run, list[Entry]]:
         return self.store.read(lambda tx: (tx.runs.get(self.run.id), tx.journal(self.run.id).entries()))

@@ -188,6 +188,30 @@ TEXTS: tuple[Case, ...] = (
         expect=[failed("limit", "3 times")],
     ),
     Case(
+        rule=30,
+        name="other code that fails in the same way is stopped too",
+        script=[py(f"x = {number}\nint('none')") for number in range(10)],
+        expect=[failed("limit", "6 steps failed in the same way", "none"), requests(6)],
+    ),
+    Case(
+        rule=30,
+        name="the same step that changes nothing is stopped",
+        script=[],
+        always=py("print(memory.names())"),
+        expect=[failed("limit", "came to the same 6 times"), requests(6)],
+    ),
+    Case(
+        rule=30,
+        name="what changes something, or sees something else, may go on",
+        script=[
+            *[py("memory.append('log', 'x')")] * 7,
+            *[py("print(memory.size('log'))\nmemory.append('log', 'x')")] * 7,
+            py("done(memory.size('log'))"),
+        ],
+        limits=Limits(steps=20),
+        expect=[done(14)],
+    ),
+    Case(
         rule=31,
         name="the sixth call of a tree is never sent",
         script=[

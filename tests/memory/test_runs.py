@@ -8,9 +8,10 @@ import pytest
 
 from rlmd.errors import InvalidInput
 from rlmd.memory.content import INLINE
-from rlmd.memory.records import Entry, EntryKind, Message, ModelCall, Origin, Run, RunLimits, RunState
+from rlmd.memory.records import Entry, EntryKind, Message, Origin, Run, RunLimits, RunState
 
 from .host import START, Home
+from .paying import call_of, pay
 
 LIMITS = RunLimits(steps=3, depth=1, seconds=60, model_calls=5)
 
@@ -32,11 +33,7 @@ def begin(home: Home, *, parent: Run | None = None, message: int | None = None) 
 
 
 def charge(home: Home, run: Run, tokens: int, *, model: str = "small") -> None:
-    call = ModelCall(
-        run=run.id, step=1, call=0, model=model, input_tokens=tokens, output_tokens=1, cached_tokens=0,
-        estimated=False, tries=1, note="", seconds=0.1,
-    )  # fmt: skip
-    home.write(lambda tx: tx.runs.charge(run, tx.agents.get("main").id, call))
+    home.write(lambda tx: pay(tx, run, call_of(run, tokens, model=model)))
 
 
 def test_the_log_keeps_every_message_in_order(home: Home) -> None:

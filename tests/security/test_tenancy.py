@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,14 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from rlmd.memory.records import EntryKind, Form
-from rlmd.proto.rlmd.v1 import agents_pb2, channels_pb2, memory_pb2
+from rlmd.proto.rlmd.v1 import agents_pb2, budgets_pb2, channels_pb2, memory_pb2, schedules_pb2
 from tests.daemon.rpc.host import METHODS, Client, Daemon, Refusal, daemon, methods, refusal
 
 CANARY = "canary-7f3a"
 TEXT = memory_pb2.Value(text=CANARY)
 MINE = memory_pb2.Value(text="bob")
+DAY, MONEY = budgets_pb2.BUDGET_PERIOD_DAY, budgets_pb2.BUDGET_MEASURE_MONEY
+PRICE = budgets_pb2.Price(model="bobs", input=1)
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Theirs:
     token: str
     user: str
     question: str
+    schedule: str
 
 
 @pytest.fixture
@@ -48,6 +51,10 @@ async def secrets_of(served: Daemon) -> Theirs:
     sent = await alice.call("Send", agent="agents/hers", text=CANARY)
     await alice.call("Chat", agent="agents/main", text=CANARY)
     token = (await alice.call("CreateToken", label=CANARY)).token.name
+    await alice.call("SetPrice", price=budgets_pb2.Price(model=CANARY, input=1))
+    await alice.call(
+        "SetBudget", budget=budgets_pb2.Budget(agent="agents/hers", period=DAY, measure=MONEY, limit=1)
+    )
     run = await served.run(text=CANARY)
     await served.write(run, (EntryKind.STEP, {"reply": CANARY, "code": CANARY}, 1, 0, ""))
     question = await served.store("alice").write(
@@ -55,12 +62,19 @@ async def secrets_of(served: Daemon) -> Theirs:
             tx.agents.get("hers"), run, 9, channel="chat", text=CANARY, form=Form(), expire_time=None
         )
     )
+    made = await alice.call(
+        "CreateSchedule",
+        parent="agents/hers",
+        schedule=schedules_pb2.Schedule(when="every 1d", text=CANARY, label="hers"),
+    )
+    await alice.call("RunSchedule", name=made.name)
     return Theirs(
         agent="hers",
         run=sent.run.rpartition("/")[2],
         token=token.rpartition("/")[2],
         user="alice",
         question=str(question.id),
+        schedule=made.name.rpartition("/")[2],
     )
 
 
@@ -68,6 +82,7 @@ def requests(of: Theirs) -> dict[str, dict[str, Any]]:
     """A request of every method that names somebody's things."""
     agent, space = f"agents/{of.agent}", f"spaces/{of.agent}"
     variable, run = f"{space}/variables/diary", f"{agent}/runs/{of.run}"
+    schedule = f"{agent}/schedules/{of.schedule}"
     return {
         "GetAgent": {"name": agent},
         "UpdateAgent": {
@@ -76,6 +91,9 @@ def requests(of: Theirs) -> dict[str, dict[str, Any]]:
         },
         "DeleteAgent": {"name": agent, "force": True},
         "TidyAgent": {"name": agent},
+        "ListPermits": {"parent": agent},
+        "CreatePermit": {"parent": agent, "what": "home.lights"},
+        "DeletePermit": {"name": f"{agent}/permits/home.lights"},
         "GetVariable": {"name": variable},
         "ListVariables": {"parent": space},
         "SetVariable": {"name": variable, "value": MINE},
@@ -103,6 +121,24 @@ def requests(of: Theirs) -> dict[str, dict[str, Any]]:
         "ListQuestions": {"parent": agent, "show_ended": True},
         "GetQuestion": {"name": f"{agent}/questions/{of.question}"},
         "AnswerQuestion": {"name": f"{agent}/questions/{of.question}", "answer": "x"},
+        "CreateSchedule": {
+            "parent": agent,
+            "schedule": schedules_pb2.Schedule(when="every 1d", text="x"),
+        },
+        "GetSchedule": {"name": schedule},
+        "ListSchedules": {"parent": agent, "show_ended": True},
+        "UpdateSchedule": {
+            "schedule": schedules_pb2.Schedule(name=schedule, text="x"),
+            "update_mask": FieldMask(paths=["text"]),
+        },
+        "DeleteSchedule": {"name": schedule},
+        "PauseSchedule": {"name": schedule},
+        "ResumeSchedule": {"name": schedule},
+        "RunSchedule": {"name": schedule},
+        "ListOccurrences": {"parent": schedule},
+        "ListBudgets": {"agent": agent},
+        "SetBudget": {"budget": budgets_pb2.Budget(agent=agent, period=DAY, measure=MONEY, limit=1)},
+        "DeleteBudget": {"agent": agent, "period": DAY, "measure": MONEY},
         "ListRuns": {"parent": agent},
         "GetRun": {"name": run},
         "WatchRun": {"name": run},
@@ -117,7 +153,10 @@ def requests(of: Theirs) -> dict[str, dict[str, Any]]:
     }
 
 
-OWN = {"CreateAgent", "ListAgents", "GetStatus", "GetSelf", "GetUsage", "Connect", "ListChannels"}
+OWN = {
+    *("CreateAgent", "ListAgents", "GetStatus", "GetSelf", "GetUsage", "Connect", "ListChannels"),
+    *("ListPrices", "SetPrice", "DeletePrice", "PreviewSchedule"),
+}
 """Methods that name nothing that exists; what is said on a stream of Connect is in test_channels.py."""
 ADMINISTRATORS = {"CreateUser", "ListUsers"}
 TOKENS = {"CreateToken", "ListTokens", "RevokeToken"}
@@ -132,15 +171,16 @@ async def refused(client: Client, rpc: str, fields: dict[str, Any]) -> tuple[Ref
 def plain(answer: tuple[Refusal, str], of: Theirs) -> str:
     """The refusal without the ids that were asked for."""
     text = repr(answer)
-    for each in (of.agent, of.run, of.token, of.user, of.question):
+    for each in (of.agent, of.run, of.token, of.user, of.question, of.schedule):
         text = text.replace(repr(each), "ID").replace(f"run {each}", "run ID")
-        text = text.replace(f"question {each}", "question ID")
+        text = text.replace(f"question {each}", "question ID").replace(f"schedule {each}", "schedule ID")
     return text
 
 
 async def test_every_method_treats_what_is_anothers_as_what_never_was(served: Daemon) -> None:
     theirs = await secrets_of(served)
-    nobodys = Theirs(agent="none", run="987654321", token="987654321", user="nobody", question="987654321")
+    none = "987654321"
+    nobodys = Theirs(agent="none", run=none, token=none, user="nobody", question=none, schedule=none)
     asked, invented = requests(theirs), requests(nobodys)
     assert {method.name for method in methods()} == set(asked) | OWN | ADMINISTRATORS
     for rpc in asked:
@@ -163,15 +203,20 @@ async def test_no_byte_of_another_reaches_a_caller(served: Daemon) -> None:
     theirs = await secrets_of(served)
     wide: list[tuple[str, dict[str, Any]]] = [
         *requests(theirs).items(),
-        *requests(
-            Theirs(agent="main", run=theirs.run, token=theirs.token, user="bob", question=theirs.question)
-        ).items(),
+        *requests(replace(theirs, agent="main", user="bob")).items(),
         ("ListRuns", {"parent": "agents/-", "show_children": True}),
         ("ListQuestions", {"parent": "agents/-", "show_ended": True}),
         ("GetQuestion", {"name": f"agents/-/questions/{theirs.question}"}),
         ("AnswerQuestion", {"name": f"agents/-/questions/{theirs.question}", "answer": "x"}),
+        ("ListSchedules", {"parent": "agents/-", "show_ended": True}),
+        ("GetSchedule", {"name": f"agents/-/schedules/{theirs.schedule}"}),
+        ("GetSchedule", {"name": "agents/-/schedules/hers"}),
+        ("RunSchedule", {"name": f"agents/-/schedules/{theirs.schedule}"}),
+        ("ListOccurrences", {"parent": "agents/-/schedules/-"}),
         ("ListVariables", {"parent": "spaces/main", "show_deleted": True}),
         ("CreateAgent", {"agent_id": "hers"}),
+        ("SetPrice", {"price": PRICE}),
+        ("ListBudgets", {}),
         ("GetVariable", {"name": "spaces/hers/variables/diary"}),
         *((rpc, {}) for rpc in (*OWN - {"Connect"}, *ADMINISTRATORS)),
         ("Connect", {"hello": channels_pb2.Hello(channel="home")}),

@@ -34,7 +34,7 @@ class _UsageGroupingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UsageGr
     USAGE_GROUPING_MODEL: _UsageGrouping.ValueType  # 2
     """By model."""
     USAGE_GROUPING_DAY: _UsageGrouping.ValueType  # 3
-    """By day (UTC)."""
+    """By day in the daemon's time zone."""
     USAGE_GROUPING_RUN: _UsageGrouping.ValueType  # 4
     """By run; the newest 1,000."""
 
@@ -48,7 +48,7 @@ USAGE_GROUPING_AGENT: UsageGrouping.ValueType  # 1
 USAGE_GROUPING_MODEL: UsageGrouping.ValueType  # 2
 """By model."""
 USAGE_GROUPING_DAY: UsageGrouping.ValueType  # 3
-"""By day (UTC)."""
+"""By day in the daemon's time zone."""
 USAGE_GROUPING_RUN: UsageGrouping.ValueType  # 4
 """By run; the newest 1,000."""
 Global___UsageGrouping: _TypeAlias = UsageGrouping  # noqa: Y015

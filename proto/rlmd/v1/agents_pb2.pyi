@@ -86,6 +86,8 @@ class RunLimits(_message.Message):
     DEPTH_FIELD_NUMBER: _builtins.int
     SECONDS_FIELD_NUMBER: _builtins.int
     MODEL_CALLS_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    MONEY_FIELD_NUMBER: _builtins.int
     steps: _builtins.int
     """Steps of a run, 1 to 1,000."""
     depth: _builtins.int
@@ -94,6 +96,10 @@ class RunLimits(_message.Message):
     """Wall time of a run, in seconds, 1 to 86,400."""
     model_calls: _builtins.int
     """Model calls of a run and all its children together, 1 to 10,000."""
+    tokens: _builtins.int
+    """Tokens of a run and all its children together, at most 10^12; 0 means that only budgets bound them."""
+    money: _builtins.int
+    """Money for a run and all its children together, in micro-dollars, at most 10^12; 0 means as for `tokens`."""
     def __init__(
         self,
         *,
@@ -101,10 +107,12 @@ class RunLimits(_message.Message):
         depth: _builtins.int = ...,
         seconds: _builtins.int = ...,
         model_calls: _builtins.int = ...,
+        tokens: _builtins.int = ...,
+        money: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["depth", b"depth", "model_calls", b"model_calls", "seconds", b"seconds", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["depth", b"depth", "model_calls", b"model_calls", "money", b"money", "seconds", b"seconds", "steps", b"steps", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -307,3 +315,129 @@ class TidyAgentRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TidyAgentRequest: _TypeAlias = TidyAgentRequest  # noqa: Y015
+
+@_typing.final
+class Permit(_message.Message):
+    """Something that an agent's runs may do without an approval."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    WHAT_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`agents/{agent}/permits/{what}`."""
+    what: _builtins.str
+    """What: `{channel}.{function}`, `{channel}.tell` or `{channel}.ask`."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        what: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "name", b"name", "what", b"what"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Permit: _TypeAlias = Permit  # noqa: Y015
+
+@_typing.final
+class ListPermitsRequest(_message.Message):
+    """Request of ListPermits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`agents/{agent}`. Required."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPermitsRequest: _TypeAlias = ListPermitsRequest  # noqa: Y015
+
+@_typing.final
+class ListPermitsResponse(_message.Message):
+    """Response of ListPermits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERMITS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def permits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Permit]:
+        """All of them, by name."""
+
+    def __init__(
+        self,
+        *,
+        permits: _abc.Iterable[Global___Permit] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["permits", b"permits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPermitsResponse: _TypeAlias = ListPermitsResponse  # noqa: Y015
+
+@_typing.final
+class CreatePermitRequest(_message.Message):
+    """Request of CreatePermit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    WHAT_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`agents/{agent}`. Required."""
+    what: _builtins.str
+    """As in Permit; at most 200 characters. Required."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        what: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "what", b"what"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreatePermitRequest: _TypeAlias = CreatePermitRequest  # noqa: Y015
+
+@_typing.final
+class DeletePermitRequest(_message.Message):
+    """Request of DeletePermit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`agents/{agent}/permits/{what}`. Required."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeletePermitRequest: _TypeAlias = DeletePermitRequest  # noqa: Y015

@@ -67,6 +67,21 @@ class AgentsStub(object):
                 request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.TidyAgentRequest.SerializeToString,
                 response_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.Run.FromString,
                 _registered_method=True)
+        self.ListPermits = channel.unary_unary(
+                '/rlmd.v1.Agents/ListPermits',
+                request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.ListPermitsRequest.SerializeToString,
+                response_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.ListPermitsResponse.FromString,
+                _registered_method=True)
+        self.CreatePermit = channel.unary_unary(
+                '/rlmd.v1.Agents/CreatePermit',
+                request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.CreatePermitRequest.SerializeToString,
+                response_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.Permit.FromString,
+                _registered_method=True)
+        self.DeletePermit = channel.unary_unary(
+                '/rlmd.v1.Agents/DeletePermit',
+                request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.DeletePermitRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
 
 
 class AgentsServicer(object):
@@ -115,6 +130,27 @@ class AgentsServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPermits(self, request, context):
+        """What the agent's runs may do without asking even after they have read text from outside, by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreatePermit(self, request, context):
+        """Permits something for good, as the answer `always` to an approval does. Again, nothing changes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeletePermit(self, request, context):
+        """Permits it no more: the next run that wants it asks.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AgentsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -147,6 +183,21 @@ def add_AgentsServicer_to_server(servicer, server):
                     servicer.TidyAgent,
                     request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.TidyAgentRequest.FromString,
                     response_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.Run.SerializeToString,
+            ),
+            'ListPermits': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPermits,
+                    request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.ListPermitsRequest.FromString,
+                    response_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.ListPermitsResponse.SerializeToString,
+            ),
+            'CreatePermit': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreatePermit,
+                    request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.CreatePermitRequest.FromString,
+                    response_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.Permit.SerializeToString,
+            ),
+            'DeletePermit': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeletePermit,
+                    request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.DeletePermitRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -312,6 +363,87 @@ class Agents(object):
             '/rlmd.v1.Agents/TidyAgent',
             rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.TidyAgentRequest.SerializeToString,
             rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2.Run.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPermits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rlmd.v1.Agents/ListPermits',
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.ListPermitsRequest.SerializeToString,
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.ListPermitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreatePermit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rlmd.v1.Agents/CreatePermit',
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.CreatePermitRequest.SerializeToString,
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.Permit.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeletePermit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rlmd.v1.Agents/DeletePermit',
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.DeletePermitRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,12 @@ class AgentsStub:
     """Deletes the agent, its memory, its log and its runs. Refused while it has active runs, unless `force`."""
     TidyAgent: _grpc.UnaryUnaryMultiCallable[_agents_pb2.TidyAgentRequest, _runs_pb2.Run]
     """Lets the agent go over what is new in its memory now: a run that can be watched, and undone as a whole."""
+    ListPermits: _grpc.UnaryUnaryMultiCallable[_agents_pb2.ListPermitsRequest, _agents_pb2.ListPermitsResponse]
+    """What the agent's runs may do without asking even after they have read text from outside, by name."""
+    CreatePermit: _grpc.UnaryUnaryMultiCallable[_agents_pb2.CreatePermitRequest, _agents_pb2.Permit]
+    """Permits something for good, as the answer `always` to an approval does. Again, nothing changes."""
+    DeletePermit: _grpc.UnaryUnaryMultiCallable[_agents_pb2.DeletePermitRequest, _empty_pb2.Empty]
+    """Permits it no more: the next run that wants it asks."""
 
 @_typing.type_check_only
 class AgentsAsyncStub(AgentsStub):
@@ -65,6 +71,12 @@ class AgentsAsyncStub(AgentsStub):
     """Deletes the agent, its memory, its log and its runs. Refused while it has active runs, unless `force`."""
     TidyAgent: _aio.UnaryUnaryMultiCallable[_agents_pb2.TidyAgentRequest, _runs_pb2.Run]  # type: ignore[assignment]
     """Lets the agent go over what is new in its memory now: a run that can be watched, and undone as a whole."""
+    ListPermits: _aio.UnaryUnaryMultiCallable[_agents_pb2.ListPermitsRequest, _agents_pb2.ListPermitsResponse]  # type: ignore[assignment]
+    """What the agent's runs may do without asking even after they have read text from outside, by name."""
+    CreatePermit: _aio.UnaryUnaryMultiCallable[_agents_pb2.CreatePermitRequest, _agents_pb2.Permit]  # type: ignore[assignment]
+    """Permits something for good, as the answer `always` to an approval does. Again, nothing changes."""
+    DeletePermit: _aio.UnaryUnaryMultiCallable[_agents_pb2.DeletePermitRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """Permits it no more: the next run that wants it asks."""
 
 class AgentsServicer(metaclass=_abc_1.ABCMeta):
     """Standard methods for the caller's agents."""
@@ -116,5 +128,29 @@ class AgentsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_runs_pb2.Run, _abc.Awaitable[_runs_pb2.Run]]:
         """Lets the agent go over what is new in its memory now: a run that can be watched, and undone as a whole."""
+
+    @_abc_1.abstractmethod
+    def ListPermits(
+        self,
+        request: _agents_pb2.ListPermitsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agents_pb2.ListPermitsResponse, _abc.Awaitable[_agents_pb2.ListPermitsResponse]]:
+        """What the agent's runs may do without asking even after they have read text from outside, by name."""
+
+    @_abc_1.abstractmethod
+    def CreatePermit(
+        self,
+        request: _agents_pb2.CreatePermitRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agents_pb2.Permit, _abc.Awaitable[_agents_pb2.Permit]]:
+        """Permits something for good, as the answer `always` to an approval does. Again, nothing changes."""
+
+    @_abc_1.abstractmethod
+    def DeletePermit(
+        self,
+        request: _agents_pb2.DeletePermitRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """Permits it no more: the next run that wants it asks."""
 
 def add_AgentsServicer_to_server(servicer: AgentsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -29,15 +29,15 @@ from rlmd.proto.rlmd.v1 import questions_pb2 as rlmd_dot_proto_dot_rlmd_dot_v1_d
 from rlmd.proto.rlmd.v1 import runs_pb2 as rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!rlmd/proto/rlmd/v1/channels.proto\x12\x07rlmd.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1frlmd/proto/rlmd/v1/memory.proto\x1a\"rlmd/proto/rlmd/v1/questions.proto\x1a\x1drlmd/proto/rlmd/v1/runs.proto\"\xb2\x01\n\x07Message\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x0e\n\x06sender\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x06origin\x18\x06 \x01(\x0e\x32\x0f.rlmd.v1.Origin\x12\x12\n\nfrom_agent\x18\x07 \x01(\x08\x12\x0b\n\x03run\x18\x08 \x01(\t\"_\n\x0bSendRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\t\x12\x0e\n\x06sender\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"V\n\x0cSendResponse\x12!\n\x07message\x18\x01 \x01(\x0b\x32\x10.rlmd.v1.Message\x12\x0b\n\x03run\x18\x02 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x03 \x01(\x03\"\xb4\x01\n\x13ListMessagesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12)\n\x05\x61\x66ter\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x62\x65\x66ore\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x14ListMessagesResponse\x12\"\n\x08messages\x18\x01 \x03(\x0b\x32\x10.rlmd.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x15SearchMessagesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\t\n\x01k\x18\x03 \x01(\x05\">\n\nMessageHit\x12!\n\x07message\x18\x01 \x01(\x0b\x32\x10.rlmd.v1.Message\x12\r\n\x05score\x18\x02 \x01(\x01\";\n\x16SearchMessagesResponse\x12!\n\x04hits\x18\x01 \x03(\x0b\x32\x13.rlmd.v1.MessageHit\"\xc4\x01\n\x0e\x43onnectRequest\x12\x1f\n\x05hello\x18\x01 \x01(\x0b\x32\x0e.rlmd.v1.HelloH\x00\x12\x1b\n\x03say\x18\x02 \x01(\x0b\x32\x0c.rlmd.v1.SayH\x00\x12\x1b\n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x0c.rlmd.v1.AckH\x00\x12%\n\x06result\x18\x04 \x01(\x0b\x32\x13.rlmd.v1.CallResultH\x00\x12%\n\x06\x61nswer\x18\x05 \x01(\x0b\x32\x13.rlmd.v1.GiveAnswerH\x00\x42\t\n\x07request\"V\n\x05Hello\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12$\n\tfunctions\x18\x02 \x03(\x0b\x32\x11.rlmd.v1.Function\x12\x16\n\x0e\x61\x66ter_sequence\x18\x03 \x01(\x03\"\xbb\x01\n\x08\x46unction\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03\x64oc\x18\x02 \x01(\t\x12\x17\n\x0fparameters_json\x18\x03 \x01(\t\x12\x13\n\x0bresult_json\x18\x04 \x01(\t\x12\x14\n\x0cside_effects\x18\x05 \x01(\x08\x12-\n\ntime_limit\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12!\n\x07offline\x18\x07 \x01(\x0e\x32\x10.rlmd.v1.Offline\"F\n\x03Say\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0e\n\x06sender\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x17\n\x03\x41\x63k\x12\x10\n\x08sequence\x18\x01 \x01(\x03\"M\n\nCallResult\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\t\x12\x15\n\x0bresult_json\x18\x02 \x01(\tH\x00\x12\x0f\n\x05\x65rror\x18\x03 \x01(\tH\x00\x42\t\n\x07outcome\"B\n\nGiveAnswer\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x0e\n\x06\x61nswer\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\xdb\x02\n\x0f\x43onnectResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12#\n\x07welcome\x18\x02 \x01(\x0b\x32\x10.rlmd.v1.WelcomeH\x00\x12#\n\x07message\x18\x03 \x01(\x0b\x32\x10.rlmd.v1.MessageH\x00\x12%\n\x08question\x18\x04 \x01(\x0b\x32\x11.rlmd.v1.QuestionH\x00\x12)\n\x06\x63losed\x18\x05 \x01(\x0b\x32\x17.rlmd.v1.QuestionClosedH\x00\x12!\n\x06invoke\x18\x06 \x01(\x0b\x32\x0f.rlmd.v1.InvokeH\x00\x12\'\n\twithdrawn\x18\x07 \x01(\x0b\x32\x12.rlmd.v1.WithdrawnH\x00\x12\x1d\n\x04said\x18\x08 \x01(\x0b\x32\r.rlmd.v1.SaidH\x00\x12#\n\x07\x66\x61ilure\x18\t \x01(\x0b\x32\x10.rlmd.v1.FailureH\x00\x42\n\n\x08response\"0\n\x07Welcome\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x14\n\x0c\x61\x63knowledged\x18\x02 \x01(\x03\"^\n\x0eQuestionClosed\x12\x10\n\x08question\x18\x01 \x01(\t\x12%\n\x05state\x18\x02 \x01(\x0e\x32\x16.rlmd.v1.QuestionState\x12\x13\n\x0b\x61nswered_by\x18\x03 \x01(\t\"\x97\x01\n\x06Invoke\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\t\x12\x10\n\x08\x66unction\x18\x02 \x01(\t\x12\x16\n\x0e\x61rguments_json\x18\x03 \x01(\t\x12\x0b\n\x03key\x18\x04 \x01(\t\x12,\n\x08\x64\x65\x61\x64line\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61gent\x18\x06 \x01(\t\x12\x0b\n\x03run\x18\x07 \x01(\t\"\x19\n\tWithdrawn\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\t\"P\n\x04Said\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0b\n\x03run\x18\x03 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x04 \x01(\x03\"U\n\x07\x46\x61ilure\x12\r\n\x05\x61\x62out\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x0e\n\x06remedy\x18\x04 \x01(\t\x12\x0c\n\x04\x63ode\x18\x05 \x01(\t\"<\n\x13ListChannelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"S\n\x14ListChannelsResponse\x12\"\n\x08\x63hannels\x18\x01 \x03(\x0b\x32\x10.rlmd.v1.Channel\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x92\x01\n\x07\x43hannel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\tfunctions\x18\x02 \x03(\x0b\x32\x11.rlmd.v1.Function\x12\x13\n\x0b\x63onnections\x18\x03 \x01(\x05\x12-\n\tseen_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07pending\x18\x05 \x01(\x03*F\n\x07Offline\x12\x17\n\x13OFFLINE_UNSPECIFIED\x10\x00\x12\x10\n\x0cOFFLINE_WAIT\x10\x01\x12\x10\n\x0cOFFLINE_FAIL\x10\x02\x32\xa2\x03\n\x08\x43hannels\x12\x33\n\x04Send\x12\x14.rlmd.v1.SendRequest\x1a\x15.rlmd.v1.SendResponse\x12\x32\n\x04\x43hat\x12\x14.rlmd.v1.SendRequest\x1a\x12.rlmd.v1.RunUpdate0\x01\x12@\n\x07\x43onnect\x12\x17.rlmd.v1.ConnectRequest\x1a\x18.rlmd.v1.ConnectResponse(\x01\x30\x01\x12K\n\x0cListChannels\x12\x1c.rlmd.v1.ListChannelsRequest\x1a\x1d.rlmd.v1.ListChannelsResponse\x12K\n\x0cListMessages\x12\x1c.rlmd.v1.ListMessagesRequest\x1a\x1d.rlmd.v1.ListMessagesResponse\x12Q\n\x0eSearchMessages\x12\x1e.rlmd.v1.SearchMessagesRequest\x1a\x1f.rlmd.v1.SearchMessagesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!rlmd/proto/rlmd/v1/channels.proto\x12\x07rlmd.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1frlmd/proto/rlmd/v1/memory.proto\x1a\"rlmd/proto/rlmd/v1/questions.proto\x1a\x1drlmd/proto/rlmd/v1/runs.proto\"\xb2\x01\n\x07Message\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x0e\n\x06sender\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1f\n\x06origin\x18\x06 \x01(\x0e\x32\x0f.rlmd.v1.Origin\x12\x12\n\nfrom_agent\x18\x07 \x01(\x08\x12\x0b\n\x03run\x18\x08 \x01(\t\"_\n\x0bSendRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\t\x12\x0e\n\x06sender\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"V\n\x0cSendResponse\x12!\n\x07message\x18\x01 \x01(\x0b\x32\x10.rlmd.v1.Message\x12\x0b\n\x03run\x18\x02 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x03 \x01(\x03\"\xb4\x01\n\x13ListMessagesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12)\n\x05\x61\x66ter\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x62\x65\x66ore\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x14ListMessagesResponse\x12\"\n\x08messages\x18\x01 \x03(\x0b\x32\x10.rlmd.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x15SearchMessagesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\t\n\x01k\x18\x03 \x01(\x05\">\n\nMessageHit\x12!\n\x07message\x18\x01 \x01(\x0b\x32\x10.rlmd.v1.Message\x12\r\n\x05score\x18\x02 \x01(\x01\";\n\x16SearchMessagesResponse\x12!\n\x04hits\x18\x01 \x03(\x0b\x32\x13.rlmd.v1.MessageHit\"\xc4\x01\n\x0e\x43onnectRequest\x12\x1f\n\x05hello\x18\x01 \x01(\x0b\x32\x0e.rlmd.v1.HelloH\x00\x12\x1b\n\x03say\x18\x02 \x01(\x0b\x32\x0c.rlmd.v1.SayH\x00\x12\x1b\n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x0c.rlmd.v1.AckH\x00\x12%\n\x06result\x18\x04 \x01(\x0b\x32\x13.rlmd.v1.CallResultH\x00\x12%\n\x06\x61nswer\x18\x05 \x01(\x0b\x32\x13.rlmd.v1.GiveAnswerH\x00\x42\t\n\x07request\"h\n\x05Hello\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12$\n\tfunctions\x18\x02 \x03(\x0b\x32\x11.rlmd.v1.Function\x12\x16\n\x0e\x61\x66ter_sequence\x18\x03 \x01(\x03\x12\x10\n\x08\x65xternal\x18\x04 \x01(\x08\"\xcc\x01\n\x08\x46unction\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03\x64oc\x18\x02 \x01(\t\x12\x17\n\x0fparameters_json\x18\x03 \x01(\t\x12\x13\n\x0bresult_json\x18\x04 \x01(\t\x12\x14\n\x0cside_effects\x18\x05 \x01(\x08\x12-\n\ntime_limit\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12!\n\x07offline\x18\x07 \x01(\x0e\x32\x10.rlmd.v1.Offline\x12\x0f\n\x07trusted\x18\x08 \x01(\x08\"F\n\x03Say\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0e\n\x06sender\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x17\n\x03\x41\x63k\x12\x10\n\x08sequence\x18\x01 \x01(\x03\"M\n\nCallResult\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\t\x12\x15\n\x0bresult_json\x18\x02 \x01(\tH\x00\x12\x0f\n\x05\x65rror\x18\x03 \x01(\tH\x00\x42\t\n\x07outcome\"B\n\nGiveAnswer\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x0e\n\x06\x61nswer\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\xdb\x02\n\x0f\x43onnectResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12#\n\x07welcome\x18\x02 \x01(\x0b\x32\x10.rlmd.v1.WelcomeH\x00\x12#\n\x07message\x18\x03 \x01(\x0b\x32\x10.rlmd.v1.MessageH\x00\x12%\n\x08question\x18\x04 \x01(\x0b\x32\x11.rlmd.v1.QuestionH\x00\x12)\n\x06\x63losed\x18\x05 \x01(\x0b\x32\x17.rlmd.v1.QuestionClosedH\x00\x12!\n\x06invoke\x18\x06 \x01(\x0b\x32\x0f.rlmd.v1.InvokeH\x00\x12\'\n\twithdrawn\x18\x07 \x01(\x0b\x32\x12.rlmd.v1.WithdrawnH\x00\x12\x1d\n\x04said\x18\x08 \x01(\x0b\x32\r.rlmd.v1.SaidH\x00\x12#\n\x07\x66\x61ilure\x18\t \x01(\x0b\x32\x10.rlmd.v1.FailureH\x00\x42\n\n\x08response\"0\n\x07Welcome\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x14\n\x0c\x61\x63knowledged\x18\x02 \x01(\x03\"^\n\x0eQuestionClosed\x12\x10\n\x08question\x18\x01 \x01(\t\x12%\n\x05state\x18\x02 \x01(\x0e\x32\x16.rlmd.v1.QuestionState\x12\x13\n\x0b\x61nswered_by\x18\x03 \x01(\t\"\x97\x01\n\x06Invoke\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\t\x12\x10\n\x08\x66unction\x18\x02 \x01(\t\x12\x16\n\x0e\x61rguments_json\x18\x03 \x01(\t\x12\x0b\n\x03key\x18\x04 \x01(\t\x12,\n\x08\x64\x65\x61\x64line\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61gent\x18\x06 \x01(\t\x12\x0b\n\x03run\x18\x07 \x01(\t\"\x19\n\tWithdrawn\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\t\"P\n\x04Said\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0b\n\x03run\x18\x03 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x04 \x01(\x03\"U\n\x07\x46\x61ilure\x12\r\n\x05\x61\x62out\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x0e\n\x06remedy\x18\x04 \x01(\t\x12\x0c\n\x04\x63ode\x18\x05 \x01(\t\"<\n\x13ListChannelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"S\n\x14ListChannelsResponse\x12\"\n\x08\x63hannels\x18\x01 \x03(\x0b\x32\x10.rlmd.v1.Channel\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa4\x01\n\x07\x43hannel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\tfunctions\x18\x02 \x03(\x0b\x32\x11.rlmd.v1.Function\x12\x13\n\x0b\x63onnections\x18\x03 \x01(\x05\x12-\n\tseen_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07pending\x18\x05 \x01(\x03\x12\x10\n\x08\x65xternal\x18\x06 \x01(\x08*F\n\x07Offline\x12\x17\n\x13OFFLINE_UNSPECIFIED\x10\x00\x12\x10\n\x0cOFFLINE_WAIT\x10\x01\x12\x10\n\x0cOFFLINE_FAIL\x10\x02\x32\xa2\x03\n\x08\x43hannels\x12\x33\n\x04Send\x12\x14.rlmd.v1.SendRequest\x1a\x15.rlmd.v1.SendResponse\x12\x32\n\x04\x43hat\x12\x14.rlmd.v1.SendRequest\x1a\x12.rlmd.v1.RunUpdate0\x01\x12@\n\x07\x43onnect\x12\x17.rlmd.v1.ConnectRequest\x1a\x18.rlmd.v1.ConnectResponse(\x01\x30\x01\x12K\n\x0cListChannels\x12\x1c.rlmd.v1.ListChannelsRequest\x1a\x1d.rlmd.v1.ListChannelsResponse\x12K\n\x0cListMessages\x12\x1c.rlmd.v1.ListMessagesRequest\x1a\x1d.rlmd.v1.ListMessagesResponse\x12Q\n\x0eSearchMessages\x12\x1e.rlmd.v1.SearchMessagesRequest\x1a\x1f.rlmd.v1.SearchMessagesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'rlmd.proto.rlmd.v1.channels_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OFFLINE']._serialized_start=2900
-  _globals['_OFFLINE']._serialized_end=2970
+  _globals['_OFFLINE']._serialized_start=2953
+  _globals['_OFFLINE']._serialized_end=3023
   _globals['_MESSAGE']._serialized_start=212
   _globals['_MESSAGE']._serialized_end=390
   _globals['_SENDREQUEST']._serialized_start=392
@@ -57,37 +57,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONNECTREQUEST']._serialized_start=1038
   _globals['_CONNECTREQUEST']._serialized_end=1234
   _globals['_HELLO']._serialized_start=1236
-  _globals['_HELLO']._serialized_end=1322
-  _globals['_FUNCTION']._serialized_start=1325
-  _globals['_FUNCTION']._serialized_end=1512
-  _globals['_SAY']._serialized_start=1514
-  _globals['_SAY']._serialized_end=1584
-  _globals['_ACK']._serialized_start=1586
-  _globals['_ACK']._serialized_end=1609
-  _globals['_CALLRESULT']._serialized_start=1611
-  _globals['_CALLRESULT']._serialized_end=1688
-  _globals['_GIVEANSWER']._serialized_start=1690
-  _globals['_GIVEANSWER']._serialized_end=1756
-  _globals['_CONNECTRESPONSE']._serialized_start=1759
-  _globals['_CONNECTRESPONSE']._serialized_end=2106
-  _globals['_WELCOME']._serialized_start=2108
-  _globals['_WELCOME']._serialized_end=2156
-  _globals['_QUESTIONCLOSED']._serialized_start=2158
-  _globals['_QUESTIONCLOSED']._serialized_end=2252
-  _globals['_INVOKE']._serialized_start=2255
-  _globals['_INVOKE']._serialized_end=2406
-  _globals['_WITHDRAWN']._serialized_start=2408
-  _globals['_WITHDRAWN']._serialized_end=2433
-  _globals['_SAID']._serialized_start=2435
-  _globals['_SAID']._serialized_end=2515
-  _globals['_FAILURE']._serialized_start=2517
-  _globals['_FAILURE']._serialized_end=2602
-  _globals['_LISTCHANNELSREQUEST']._serialized_start=2604
-  _globals['_LISTCHANNELSREQUEST']._serialized_end=2664
-  _globals['_LISTCHANNELSRESPONSE']._serialized_start=2666
-  _globals['_LISTCHANNELSRESPONSE']._serialized_end=2749
-  _globals['_CHANNEL']._serialized_start=2752
-  _globals['_CHANNEL']._serialized_end=2898
-  _globals['_CHANNELS']._serialized_start=2973
-  _globals['_CHANNELS']._serialized_end=3391
+  _globals['_HELLO']._serialized_end=1340
+  _globals['_FUNCTION']._serialized_start=1343
+  _globals['_FUNCTION']._serialized_end=1547
+  _globals['_SAY']._serialized_start=1549
+  _globals['_SAY']._serialized_end=1619
+  _globals['_ACK']._serialized_start=1621
+  _globals['_ACK']._serialized_end=1644
+  _globals['_CALLRESULT']._serialized_start=1646
+  _globals['_CALLRESULT']._serialized_end=1723
+  _globals['_GIVEANSWER']._serialized_start=1725
+  _globals['_GIVEANSWER']._serialized_end=1791
+  _globals['_CONNECTRESPONSE']._serialized_start=1794
+  _globals['_CONNECTRESPONSE']._serialized_end=2141
+  _globals['_WELCOME']._serialized_start=2143
+  _globals['_WELCOME']._serialized_end=2191
+  _globals['_QUESTIONCLOSED']._serialized_start=2193
+  _globals['_QUESTIONCLOSED']._serialized_end=2287
+  _globals['_INVOKE']._serialized_start=2290
+  _globals['_INVOKE']._serialized_end=2441
+  _globals['_WITHDRAWN']._serialized_start=2443
+  _globals['_WITHDRAWN']._serialized_end=2468
+  _globals['_SAID']._serialized_start=2470
+  _globals['_SAID']._serialized_end=2550
+  _globals['_FAILURE']._serialized_start=2552
+  _globals['_FAILURE']._serialized_end=2637
+  _globals['_LISTCHANNELSREQUEST']._serialized_start=2639
+  _globals['_LISTCHANNELSREQUEST']._serialized_end=2699
+  _globals['_LISTCHANNELSRESPONSE']._serialized_start=2701
+  _globals['_LISTCHANNELSRESPONSE']._serialized_end=2784
+  _globals['_CHANNEL']._serialized_start=2787
+  _globals['_CHANNEL']._serialized_end=2951
+  _globals['_CHANNELS']._serialized_start=3026
+  _globals['_CHANNELS']._serialized_end=3444
 # @@protoc_insertion_point(module_scope)

@@ -384,10 +384,15 @@ class Hello(_message.Message):
     CHANNEL_FIELD_NUMBER: _builtins.int
     FUNCTIONS_FIELD_NUMBER: _builtins.int
     AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
+    EXTERNAL_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     """Which channel the client is: 1 to 63 of `a-z`, `0-9`, `-`, `_`, beginning with a letter. Required."""
     after_sequence: _builtins.int
     """The last sequence number that was processed; 0: from what nobody has acknowledged."""
+    external: _builtins.bool
+    """Whether what it says, and what its functions give, comes from outside: from documents, feeds or strangers. A run
+    that it wakes does nothing of consequence without its owner's approval.
+    """
     @_builtins.property
     def functions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Function]:
         """What it offers; takes the place of all that the channel offered before. At most 200, names differ."""
@@ -398,10 +403,11 @@ class Hello(_message.Message):
         channel: _builtins.str = ...,
         functions: _abc.Iterable[Global___Function] | None = ...,
         after_sequence: _builtins.int = ...,
+        external: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "channel", b"channel", "functions", b"functions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "channel", b"channel", "external", b"external", "functions", b"functions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -420,6 +426,7 @@ class Function(_message.Message):
     SIDE_EFFECTS_FIELD_NUMBER: _builtins.int
     TIME_LIMIT_FIELD_NUMBER: _builtins.int
     OFFLINE_FIELD_NUMBER: _builtins.int
+    TRUSTED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """A Python name of at most 63 characters, not beginning with `_`, and not `ask` or `tell`."""
     doc: _builtins.str
@@ -434,6 +441,10 @@ class Function(_message.Message):
     """Whether it changes something in the world."""
     offline: Global___Offline.ValueType
     """What becomes of a call while nobody is connected."""
+    trusted: _builtins.bool
+    """Whether its results are the owner's own data and hold no text from outside. If not, a run that has called it
+    does nothing of consequence without its owner's approval. Ignored on a channel that is external.
+    """
     @_builtins.property
     def time_limit(self) -> _duration_pb2.Duration:
         """How long a call may take, from 0 to ten years, waiting for the channel included; 0 or not set: one day."""
@@ -448,10 +459,11 @@ class Function(_message.Message):
         side_effects: _builtins.bool = ...,
         time_limit: _duration_pb2.Duration | None = ...,
         offline: Global___Offline.ValueType = ...,
+        trusted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time_limit", b"time_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["doc", b"doc", "name", b"name", "offline", b"offline", "parameters_json", b"parameters_json", "result_json", b"result_json", "side_effects", b"side_effects", "time_limit", b"time_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["doc", b"doc", "name", b"name", "offline", b"offline", "parameters_json", b"parameters_json", "result_json", b"result_json", "side_effects", b"side_effects", "time_limit", b"time_limit", "trusted", b"trusted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -912,12 +924,15 @@ class Channel(_message.Message):
     CONNECTIONS_FIELD_NUMBER: _builtins.int
     SEEN_TIME_FIELD_NUMBER: _builtins.int
     PENDING_FIELD_NUMBER: _builtins.int
+    EXTERNAL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`channels/{channel}`."""
     connections: _builtins.int
     """How many clients are connected as it now."""
     pending: _builtins.int
     """How many messages, questions and calls nobody has acknowledged."""
+    external: _builtins.bool
+    """Whether what it says, and what its functions give, comes from outside."""
     @_builtins.property
     def functions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Function]:
         """What it offers, or offered when it was last there."""
@@ -934,10 +949,11 @@ class Channel(_message.Message):
         connections: _builtins.int = ...,
         seen_time: _timestamp_pb2.Timestamp | None = ...,
         pending: _builtins.int = ...,
+        external: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["seen_time", b"seen_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connections", b"connections", "functions", b"functions", "name", b"name", "pending", b"pending", "seen_time", b"seen_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connections", b"connections", "external", b"external", "functions", b"functions", "name", b"name", "pending", b"pending", "seen_time", b"seen_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

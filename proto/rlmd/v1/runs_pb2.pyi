@@ -271,6 +271,8 @@ class UsageTotals(_message.Message):
     CACHED_TOKENS_FIELD_NUMBER: _builtins.int
     MODEL_CALLS_FIELD_NUMBER: _builtins.int
     ESTIMATED_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
+    UNPRICED_CALLS_FIELD_NUMBER: _builtins.int
     input_tokens: _builtins.int
     """Tokens sent to models."""
     output_tokens: _builtins.int
@@ -281,6 +283,10 @@ class UsageTotals(_message.Message):
     """Calls of models."""
     estimated: _builtins.bool
     """Whether some of it is our estimate because the provider gave no count."""
+    cost: _builtins.int
+    """What it cost, in micro-dollars; calls whose price nobody knows cost nothing here."""
+    unpriced_calls: _builtins.int
+    """Calls whose price nobody knows."""
     def __init__(
         self,
         *,
@@ -289,10 +295,12 @@ class UsageTotals(_message.Message):
         cached_tokens: _builtins.int = ...,
         model_calls: _builtins.int = ...,
         estimated: _builtins.bool = ...,
+        cost: _builtins.int = ...,
+        unpriced_calls: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached_tokens", b"cached_tokens", "estimated", b"estimated", "input_tokens", b"input_tokens", "model_calls", b"model_calls", "output_tokens", b"output_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached_tokens", b"cached_tokens", "cost", b"cost", "estimated", b"estimated", "input_tokens", b"input_tokens", "model_calls", b"model_calls", "output_tokens", b"output_tokens", "unpriced_calls", b"unpriced_calls"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -457,6 +465,9 @@ class Waiting(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     UNTIL_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Which budget is used up, one sentence; empty if it waits for something else."""
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
         """When it goes on in any case; not set if only an answer wakes it."""
@@ -465,10 +476,11 @@ class Waiting(_message.Message):
         self,
         *,
         until: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["until", b"until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

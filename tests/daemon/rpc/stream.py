@@ -11,7 +11,7 @@ from rlmd.proto.rlmd.v1 import channels_pb2 as pb
 
 from .host import METHODS, Client
 
-SECONDS = 20.0
+SECONDS = 90.0
 
 
 class Stream:

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from rlmd.memory.records import EntryKind
-from rlmd.proto.rlmd.v1 import agents_pb2, memory_pb2
+from rlmd.proto.rlmd.v1 import agents_pb2, memory_pb2, schedules_pb2
 
 from .host import Daemon, Row, methods
 
@@ -39,6 +39,22 @@ REQUESTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "DeleteAgent": ({"name": "agents/spare"}, {"name": "agents/main"}),
     "Send": ({"agent": "agents/main", "text": "a"}, {"agent": "agents/main", "text": "b"}),
     "Chat": ({"agent": "agents/main", "text": "a"}, {"agent": "agents/main", "text": "b"}),
+    "CreateSchedule": (
+        {"parent": "agents/main", "schedule": schedules_pb2.Schedule(when="every 1d", text="a")},
+        {"parent": "agents/main", "schedule": schedules_pb2.Schedule(when="every 1d", text="b")},
+    ),
+    "UpdateSchedule": (
+        {
+            "schedule": schedules_pb2.Schedule(name="agents/main/schedules/old", text="a"),
+            "update_mask": FieldMask(paths=["text"]),
+        },
+        {
+            "schedule": schedules_pb2.Schedule(name="agents/main/schedules/old", text="b"),
+            "update_mask": FieldMask(paths=["text"]),
+        },
+    ),
+    "DeleteSchedule": ({"name": "agents/main/schedules/1"}, {"name": "agents/main/schedules/old"}),
+    "RunSchedule": ({"name": "agents/main/schedules/1"}, {"name": "agents/main/schedules/2"}),
     "ForkRun": (
         {"name": "agents/main/runs/1", "at_call": 1, "answer": "[]"},
         {"name": "agents/main/runs/1", "at_call": 1, "answer": "[1]"},
@@ -76,6 +92,9 @@ async def test_second_time_gives_the_first_answer(served: Daemon, rpc: str) -> N
     for name in (OLD, OLD, GONE):
         await call("SetVariable", name=name, value=A)
     await call("DeleteVariable", name=GONE)
+    for label in ("old", "older"):
+        kept = schedules_pb2.Schedule(when="every 1d", text="x", label=label)
+        await call("CreateSchedule", parent="agents/main", schedule=kept)
     request, other = REQUESTS[rpc]
     if rpc in ("ForkRun", "UndoRun"):
         await served.write(await served.run(), *PAST)
@@ -85,7 +104,7 @@ async def test_second_time_gives_the_first_answer(served: Daemon, rpc: str) -> N
     if rpc == "Chat":
         first, again = ([update for update in each if update.sequence] for each in (first, again))
         assert first[-1].HasField("ended")
-    if rpc in ("Send", "ForkRun", "TidyAgent"):  # Its run may have said something meanwhile.
+    if rpc in ("Send", "RunSchedule", "ForkRun", "TidyAgent"):  # Its run may have said something meanwhile.
         assert len((await call("ListRuns", parent="agents/-")).runs) == (2 if rpc == "ForkRun" else 1)
     else:
         assert await shown(served) == before
@@ -116,4 +135,6 @@ async def shown(served: Daemon) -> list[Any]:
         await call("ListVersions", parent=OLD),
         await call("ListMessages", parent="agents/main"),
         await call("ListRuns", parent="agents/-"),
+        await call("ListSchedules", parent="agents/-", show_ended=True),
+        await call("ListOccurrences", parent="agents/-/schedules/-"),
     ]

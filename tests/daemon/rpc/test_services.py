@@ -7,10 +7,11 @@ from typing import Any
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from rlmd.memory.records import Author, ModelCall, Origin, RunLimits, RunState
+from rlmd.memory.records import Author, Origin, RunLimits, RunState
 from rlmd.memory.store import Transaction
 from rlmd.memory.variables import Writing
 from rlmd.proto.rlmd.v1 import admin_pb2, agents_pb2, runs_pb2
+from tests.memory.paying import call_of, pay
 
 from .host import NOW, Daemon
 
@@ -142,11 +143,7 @@ async def test_usage_is_summed_by_group(served: Daemon) -> None:
 
     def charge(tx: Transaction) -> None:
         for model in ("small", "large"):
-            cost = ModelCall(
-                run=run.id, step=1, call=0, model=model, input_tokens=10, output_tokens=3, cached_tokens=1,
-                estimated=False, tries=1, note="", seconds=0.5,
-            )  # fmt: skip
-            tx.runs.charge(run, tx.agents.get("main").id, cost)
+            pay(tx, run, call_of(run, 10, output=3, cached=1, model=model))
 
     await served.store("alice").write(charge)
     groups = {
