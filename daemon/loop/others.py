@@ -34,6 +34,8 @@ from .equipment import Equipment, Tree
 from .scribe import Row, Scribe
 
 DEFAULT_CHANNEL = "chat"
+LINGER = timedelta(seconds=3)
+"""For so long a call of somebody who is connected is waited for before its run may be parked."""
 ALONE = "nobody is asked, called or told anything, and nothing planned, while memory is tidied"
 
 
@@ -178,6 +180,7 @@ class Others:
         called = self._store.read(lambda tx: tx.channel_calls.of_call(self._run, call.number))
         if called is None:
             called = await self._open(call, None if entry is not None else self._row(call), given)
+            called, wakes = await self._linger(called, wakes)
         while called.state is CallState.OPEN:
             await self._rest(call, called.expire_time, wakes)
             wakes = self._tree.wakes
@@ -186,6 +189,20 @@ class Others:
             # Also what it says about why it failed.
             self._desk.lower(Origin.EXTERNAL)
         return calling.outcome(called)
+
+    async def _linger(self, called: ChannelCall, wakes: int) -> tuple[ChannelCall, int]:
+        """Give somebody who is there a moment, in which the run is not parked: who chats waits for it."""
+        channel = self._store.read(lambda tx: tx.channels.get(called.channel))
+        clock = self._equipment.clock
+        end = min(clock.now() + LINGER, called.expire_time)
+        while (
+            called.state is CallState.OPEN and self._equipment.router.online(channel.id) and clock.now() < end
+        ):
+            if wakes == self._tree.wakes:
+                await self._tree.woken(self._run.id, self._equipment.seconds_until(end))
+            wakes = self._tree.wakes
+            called = await calling.look(self._store, called, clock.now())
+        return called, wakes
 
     async def _open(self, call: Call, row: Row | None, given: calling.Given) -> ChannelCall:
         """Send a call; `row` is that of its own call, if it has none yet. Raises as `calling.prepare`."""
