@@ -150,6 +150,7 @@ def outcome(asked: Question, default: Any) -> Any:
 def withdraw(tx: Transaction, run: Run, call: int) -> tuple[bool, None]:
     """A call that waits is over without its answer. Tells whether it had a question that was still open."""
     tx.channel_calls.withdraw(run, call)
+    tx.hive_calls.withdraw(run, call)
     asked = [tx.questions.of_call(run, each) for each in (call, approval(call))]
     closed = [tx.questions.close(each, QuestionState.CANCELLED) for each in asked if each is not None]
     return any(closed), None
@@ -158,6 +159,7 @@ def withdraw(tx: Transaction, run: Run, call: int) -> tuple[bool, None]:
 def withdraw_all(tx: Transaction, run: Run) -> None:
     """A run is over: nothing that it has asked or called is open any more."""
     tx.channel_calls.withdraw(run)
+    tx.hive_calls.withdraw(run)
     for asked in tx.questions.page(run=run.id, most=10_000):
         tx.questions.close(asked, QuestionState.CANCELLED)
 
