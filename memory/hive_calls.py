@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
 from rlmd.errors import Exhausted, NotFound, PreconditionFailed
 
@@ -28,6 +28,7 @@ from .hive_tables import hive_calls, hive_members
 from .journal import Journal
 from .log import Log
 from .outbox import Outbox
+from .prepared import Prepared
 from .records import Agent, CallState, EntryKind, Origin, Run, RunLimits, RunState, User
 from .runs import Runs
 from .settling import CALL, TOLD
@@ -41,6 +42,18 @@ MAX_OPEN = 1_000
 UNWANTED = "nobody waits for it any more"
 MINUTE = 60_000_000
 _OPEN = CallState.OPEN.value
+
+# Every run asks these, also those that call nobody.
+_waiting = Prepared(
+    select(hive_calls.c.id)
+    .where(hive_calls.c.run_id == bindparam("run"), hive_calls.c.state == _OPEN, hive_calls.c.waits.is_(True))
+    .limit(1)
+)
+_used = Prepared(
+    select(*[func.coalesce(func.sum(hive_calls.c[each.name]), 0).label(each.name) for each in fields(Spent)])
+    .where(hive_calls.c.root_id == bindparam("root"), hive_calls.c.user_id == bindparam("user"))
+    .where(hive_calls.c.waits.is_(True))
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +147,8 @@ class HiveCalls:
 
     def withdraw(self, run: Run, call: int | None = None) -> None:
         """A run no longer waits for what it has asked, or for what one of its calls has."""
+        if _waiting.first(self._connection, {"run": run.id}) is None:
+            return
         mine = select(hive_calls).where(
             hive_calls.c.run_id == run.id, hive_calls.c.state == _OPEN, hive_calls.c.waits.is_(True)
         )
@@ -142,12 +157,7 @@ class HiveCalls:
 
     def used(self, root: int) -> Spent:
         """What a run's questions to others have taken of models, as far as those are over."""
-        mine = (hive_calls.c.root_id == root) & (hive_calls.c.user_id == self._user.id)
-        sums = [
-            func.coalesce(func.sum(hive_calls.c[field.name]), 0).label(field.name) for field in fields(Spent)
-        ]
-        row = self._connection.execute(select(*sums).where(mine, hive_calls.c.waits.is_(True))).one()
-        return Spent(**{name: int(value) for name, value in row._mapping.items()})
+        return Spent(**_used.first(self._connection, {"root": root, "user": self._user.id})._asdict())
 
     # -- the other side ---------------------------------------------------------------------------
 

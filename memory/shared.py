@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from rlmd.errors import NotFound, PermissionDenied
 
@@ -20,14 +20,18 @@ from .hive_records import Grant, Member, Verb
 from .hive_tables import hive_members, hives
 from .hives import grants_of, members_of, space_name
 from .names import short
+from .prepared import Prepared
 from .records import Agent, User
 from .variables import Space
 
-_doors = (
+_all = (
     select(hives.c.id, hives.c.name, hives.c.user_id, hives.c.space_id, hive_members.c.name.label("member"))
     .join(hive_members, hive_members.c.hive_id == hives.c.id)
-    .order_by(hives.c.name)
+    .where(hive_members.c.agent_id == bindparam("agent"))
 )
+# Every prompt asks for them.
+_doors = Prepared(_all.order_by(hives.c.name))
+_door_of = Prepared(_all.where(hives.c.name == bindparam("hive")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,13 +58,11 @@ class Shared:
 
     def doors(self) -> list[Door]:
         """The hives that the agent is in, by name."""
-        mine = _doors.where(hive_members.c.agent_id == self._agent.id)
-        return [_door(row) for row in self._connection.execute(mine)]
+        return [_door(row) for row in _doors.all(self._connection, {"agent": self._agent.id})]
 
     def door(self, hive: str) -> Door:
         """Raises NotFound: the agent is in no such hive."""
-        mine = _doors.where(hive_members.c.agent_id == self._agent.id, hives.c.name == hive)
-        row = self._connection.execute(mine).first()
+        row = _door_of.first(self._connection, {"agent": self._agent.id, "hive": hive})
         if row is None:
             raise NotFound(
                 f"{self._agent.name} is in no hive {short(hive)}",

@@ -10,6 +10,7 @@ import pytest
 
 import rlmd
 from rlmd.clients.records import QuestionState, RunInfo, RunState
+from rlmd.clients.updates import Said, Waiting
 from tests.daemon_process import DaemonProcess
 from tests.model_server import ModelServer, Slow
 
@@ -57,6 +58,17 @@ def test_an_answer_is_what_the_other_run_gives(team: DaemonProcess, model_server
     assert "Hive team, where you are boss: critic (You are the critic. Be brief.), writer (" in card
     asked = next(request for request in model_server.requests if request.model == "critic")
     assert "boss, another agent, asks you and waits." in asked.body["messages"][-1]["content"]
+
+
+def test_who_talks_with_an_agent_waits_with_it_for_others(
+    team: DaemonProcess, model_server: ModelServer
+) -> None:
+    model_server.script([py("from hive import critic\nreply(await critic.ask('Good?'))")], model="boss")
+    model_server.script([Slow(2, "At last.")], model="critic")
+    with rlmd.connect(data=team.data) as client:
+        updates = list(client.agent("boss").stream("Go."))
+        assert [update.passing for update in updates if isinstance(update, Waiting)] == [True]
+        assert [update.text for update in updates if isinstance(update, Said)] == ["At last."]
 
 
 def test_both_may_be_killed_and_come_back(team: DaemonProcess, model_server: ModelServer) -> None:
