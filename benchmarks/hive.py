@@ -21,7 +21,7 @@ import rlmd
 from rlmd.clients.records import RunState
 from tests.daemon_process import DaemonProcess
 
-from .figures import percentile, report
+from .figures import Cpu, percentile, report
 
 ASK = """\
 /py import time
@@ -57,8 +57,11 @@ def main() -> None:
     given = options.parse_args()
     with _team(2) as client:
         client.agent("m0").chat(ASK.format(rounds=10))
-        taken = json.loads(client.agent("m0").chat(ASK.format(rounds=given.rounds)).text)
+        spent: list[float] = []
+        with Cpu(client.status().pid).per(given.rounds, spent):
+            taken = json.loads(client.agent("m0").chat(ASK.format(rounds=given.rounds)).text)
         report("hive.ask_and_answer", taken, "ms", most=60, p95=percentile(taken, 0.95))
+        report("hive.ask_and_answer.cpu", spent, "ms")
     with _team(given.agents) as client:
         _once_a_second(client, given.agents, given.seconds)
     with _team(given.writers) as client:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, exists, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, exists, insert, or_, select, update
 
 from rlmd.errors import (
     AlreadyExists,
@@ -30,6 +30,7 @@ from .grants import DEFAULTS, check_pattern, check_rate, check_verbs
 from .hive_records import Grant, Hive, Member, Verb
 from .hive_tables import hive_grants, hive_invites, hive_members, hives
 from .names import check_id, check_text, short
+from .prepared import Prepared
 from .records import User
 from .sweeping import leave_space
 from .tables import agents, index_queue, spaces, users
@@ -44,6 +45,14 @@ INVITED_SECONDS = 86_400
 MAX_INVITED_SECONDS = 90 * 86_400
 RESERVED = frozenset({"ask-all", "tell-all", "vote", "log"})
 """Names that a program's module `hive` has for itself."""
+
+# Each use of what is shared asks this.
+_grants = Prepared(
+    select(hive_grants, hive_members.c.name.label("member"))
+    .outerjoin(hive_members, hive_grants.c.member_id == hive_members.c.id)
+    .where(hive_grants.c.hive_id == bindparam("hive"))
+    .order_by(hive_grants.c.id)
+)
 
 
 class Hives:
@@ -353,12 +362,6 @@ def members_of(connection: Connection, hive_id: int, user: User) -> list[Member]
 
 def grants_of(connection: Connection, hive_id: int) -> list[Grant]:
     """All grants of a hive, oldest first."""
-    statement = (
-        select(hive_grants, hive_members.c.name.label("member"))
-        .outerjoin(hive_members, hive_grants.c.member_id == hive_members.c.id)
-        .where(hive_grants.c.hive_id == hive_id)
-        .order_by(hive_grants.c.id)
-    )
     return [
         Grant(
             id=row.id,
@@ -370,7 +373,7 @@ def grants_of(connection: Connection, hive_id: int) -> list[Grant]:
             expire_time=None if row.expire_time is None else from_micros(row.expire_time),
             revoke_time=None if row.revoke_time is None else from_micros(row.revoke_time),
         )
-        for row in connection.execute(statement)
+        for row in _grants.all(connection, {"hive": hive_id})
     ]
 
 

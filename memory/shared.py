@@ -22,12 +22,14 @@ from .hives import grants_of, members_of, space_name
 from .names import short
 from .prepared import Prepared
 from .records import Agent, User
+from .tables import agents
 from .variables import Space
 
 _all = (
     select(hives.c.id, hives.c.name, hives.c.user_id, hives.c.space_id, hive_members.c.name.label("member"))
     .join(hive_members, hive_members.c.hive_id == hives.c.id)
-    .where(hive_members.c.agent_id == bindparam("agent"))
+    .join(agents, hive_members.c.agent_id == agents.c.id)
+    .where(agents.c.id == bindparam("agent"), agents.c.user_id == bindparam("user"))
 )
 # Every prompt asks for them.
 _doors = Prepared(_all.order_by(hives.c.name))
@@ -55,14 +57,15 @@ class Shared:
         self._now = now
         self._user = user
         self._agent = agent
+        self._mine = {"agent": agent.id, "user": user.id}
 
     def doors(self) -> list[Door]:
         """The hives that the agent is in, by name."""
-        return [_door(row) for row in _doors.all(self._connection, {"agent": self._agent.id})]
+        return [_door(row) for row in _doors.all(self._connection, self._mine)]
 
     def door(self, hive: str) -> Door:
         """Raises NotFound: the agent is in no such hive."""
-        row = _door_of.first(self._connection, {"agent": self._agent.id, "hive": hive})
+        row = _door_of.first(self._connection, {**self._mine, "hive": hive})
         if row is None:
             raise NotFound(
                 f"{self._agent.name} is in no hive {short(hive)}",

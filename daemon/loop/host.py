@@ -110,9 +110,7 @@ class RunHost:
         self._mind = mind
         self._others = Others(equipment, store, agent, run, tree, scribe, self)
         self._members = Members(equipment, store, agent, run, tree, scribe, self)
-        self.place = Place(
-            user=store.user.name, agent=agent.name, space=agent.space, zone=equipment.zone, run=run.id
-        )
+        self.place = Place(user=store.user.name, whose=agent, zone=equipment.zone, run=run.id)
         self._searches = Searches(equipment, store, agent, run, self.place)
         self.origin = run.origin
         """The lowest origin of what the run was given and has read."""

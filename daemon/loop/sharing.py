@@ -20,7 +20,7 @@ from rlmd.daemon.repl.hive import MARK
 from rlmd.errors import InvalidInput, PermissionDenied
 from rlmd.memory.grants import fits
 from rlmd.memory.hive_records import Verb
-from rlmd.memory.records import Origin, Version
+from rlmd.memory.records import Agent, Origin, Version
 from rlmd.memory.search import Part, Shelf
 from rlmd.memory.shared import Door, Shared
 from rlmd.memory.store import Transaction
@@ -32,11 +32,19 @@ class Place:
     """Where a run's calls act."""
 
     user: str
-    agent: str
-    space: str
+    whose: Agent
     zone: tzinfo
     """The owner's: times are shown in it, and times without zone are meant in it."""
     run: int
+
+    @property
+    def agent(self) -> str:
+        return self.whose.name
+
+    @property
+    def space(self) -> str:
+        """Name of the agent's own space."""
+        return self.whose.space
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +199,7 @@ def _use(shared: Shared, door: Door, verb: Verb, target: str) -> Use | None:
 
 
 def _shared(tx: Transaction, place: Place) -> Shared:
-    return tx.shared(tx.agents.get(place.agent))
+    return tx.shared(place.whose)
 
 
 def _parted(name: str) -> Sequence[str]:

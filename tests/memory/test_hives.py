@@ -206,6 +206,16 @@ def test_a_call_is_settled_by_the_end_of_the_run_and_crosses_on_both_sides(two: 
     assert [row.outward for row in bob.read(lambda tx: tx.crossings.page())] == [True, False]
 
 
+def test_a_member_that_has_called_is_no_channel_that_a_program_may_import(two: Two) -> None:
+    def known() -> list[str]:
+        return two.bob.read(lambda tx: tx.channels.known_to(tx.agents.get("main"), 10))
+
+    two.ask(two.owner, "guest", two.run(two.owner))
+    assert known() == []
+    two.bob.submit(lambda tx: tx.channels.connect("main", [])).result()
+    assert known() == ["main"], "a bot of the same name is one"
+
+
 def test_a_chain_of_calls_is_bounded(two: Two) -> None:
     called = two.ask(two.owner, "guest", two.run(two.owner))
     theirs = two.bob.read(lambda tx: tx.runs.get(called.callee_run))
