@@ -18,6 +18,8 @@ hives = Table(
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("space_id", ForeignKey("spaces.id", ondelete="CASCADE"), nullable=False),
     Column("name", Text, nullable=False),
+    # Whether an agent of another user has ever been in it: what is in the space may be theirs for good.
+    Column("mixed", Boolean, nullable=False),
     Column("create_time", BigInteger, nullable=False),
     # Each owner's names are their own: a name that was taken by all would tell that there is such a hive.
     Unique("user_id", "name"),

@@ -76,8 +76,9 @@ class Hives:
         self._check_free(name, "hive_id")
         space = {"user_id": self._user.id, "name": space_name(name)}
         space_id = self._connection.execute(insert(spaces).returning(spaces.c.id), space).scalar_one()
-        row = {"user_id": self._user.id, "space_id": space_id, "name": name, "create_time": self._time}
-        hive_id = self._connection.execute(insert(hives).returning(hives.c.id), row).scalar_one()
+        row = {"user_id": self._user.id, "space_id": space_id, "name": name, "mixed": False}
+        made = insert(hives).returning(hives.c.id)
+        hive_id = self._connection.execute(made, {**row, "create_time": self._time}).scalar_one()
         for pattern, verbs in DEFAULTS:
             self._add_grant(hive_id, None, pattern, verbs)
         return self.get(name)
@@ -134,6 +135,8 @@ class Hives:
             )
         row = {"hive_id": hive_id, "agent_id": joining.id, "name": called, "about": about}
         self._connection.execute(insert(hive_members), {**row, "create_time": self._time})
+        others = (hives.c.id == hive_id) & (hives.c.user_id != self._user.id)
+        self._connection.execute(update(hives).where(others).values(mixed=True))
         return self._member(hive_id, called)
 
     def leave(self, name: str, member: str) -> None:

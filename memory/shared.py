@@ -26,7 +26,14 @@ from .tables import agents
 from .variables import Space
 
 _all = (
-    select(hives.c.id, hives.c.name, hives.c.user_id, hives.c.space_id, hive_members.c.name.label("member"))
+    select(
+        hives.c.id,
+        hives.c.name,
+        hives.c.user_id,
+        hives.c.space_id,
+        hives.c.mixed,
+        hive_members.c.name.label("member"),
+    )
     .join(hive_members, hive_members.c.hive_id == hives.c.id)
     .join(agents, hive_members.c.agent_id == agents.c.id)
     .where(agents.c.id == bindparam("agent"), agents.c.user_id == bindparam("user"))
@@ -47,6 +54,8 @@ class Door:
     owner: int
     """Id of the user to whom the hive belongs."""
     space_id: int
+    mixed: bool
+    """Whether agents of several users are, or were, in it."""
 
 
 class Shared:
@@ -93,7 +102,11 @@ class Shared:
         if not found:
             raise _refusal(door, verb, "")
         patterns = {grant.pattern.replace(OWN, door.member) for grant in found}
-        return self._space(door), ("*",) if "*" in patterns else tuple(sorted(patterns))
+        if "*" in patterns:
+            return self._space(door), ("*",)
+        # What begins so stands before what is just that, so that who goes through them meets nothing twice.
+        ordered = sorted(patterns, key=lambda each: (each.removesuffix("*"), not each.endswith("*")))
+        return self._space(door), tuple(ordered)
 
     def granted(self, door: Door, verb: Verb, name: str) -> Grant:
         """The grant by which the agent may do this; of several the one with the highest rate.
@@ -122,7 +135,14 @@ class Shared:
 
 
 def _door(row: Any) -> Door:
-    return Door(hive_id=row.id, hive=row.name, member=row.member, owner=row.user_id, space_id=row.space_id)
+    return Door(
+        hive_id=row.id,
+        hive=row.name,
+        member=row.member,
+        owner=row.user_id,
+        space_id=row.space_id,
+        mixed=bool(row.mixed),
+    )
 
 
 def _refusal(door: Door, verb: Verb, name: str) -> PermissionDenied:

@@ -72,7 +72,7 @@ def _get(
         found = spot.space.get(spot.name, version=version, as_of=when)
     except NotFound:
         return Answer(value=None, kept={"missing": name}, uses=_uses(spot))
-    return _found(spot, found, found.value, place)
+    return _found(spot, found, found.value)
 
 
 def _names(tx: Transaction, place: Place, prefix: str = "") -> Answer:
@@ -95,15 +95,13 @@ def _history(tx: Transaction, place: Place, name: str) -> Answer:
     except NotFound:
         versions = []
     shown = [shown_version(version, place) for version in reversed(versions)]
-    origin = Origin.OWNER if spot.door is None else sharing.mixed(tx, place, spot.door)
-    return replace(_whole(shown, origin), uses=_uses(spot))
+    return replace(_whole(shown, spot.origin), uses=_uses(spot))
 
 
 def _diff(tx: Transaction, place: Place, name: str, a: int, b: int) -> Answer:
     spot = sharing.spot(tx, place, Verb.READ, name)
     text = spot.space.diff(spot.name, a, b).text
-    origin = Origin.OWNER if spot.door is None else sharing.mixed(tx, place, spot.door)
-    return Answer(value=text, kept=text, origin=origin, uses=_uses(spot))
+    return Answer(value=text, kept=text, origin=spot.origin, uses=_uses(spot))
 
 
 def _size(tx: Transaction, place: Place, name: str) -> Answer:
@@ -122,13 +120,13 @@ def _size(tx: Transaction, place: Place, name: str) -> Answer:
 def _slice(tx: Transaction, place: Place, name: str, start: int, end: int) -> Answer:
     spot = sharing.spot(tx, place, Verb.READ, name)
     found = spot.space.facts(spot.name)
-    return _found(spot, found, part(spot.space, found, start, end), place)
+    return _found(spot, found, part(spot.space, found, start, end))
 
 
-def _found(spot: Spot, found: Variable, value: Any, place: Place) -> Answer:
+def _found(spot: Spot, found: Variable, value: Any) -> Answer:
     """A value that stands in memory: one's own is kept by reference, a shared one whole."""
     kept = _reference(found) if spot.door is None else {"value": sharing.portable(value)}
-    return Answer(value=value, kept=kept, origin=spot.origin(found.version, place), uses=_uses(spot))
+    return Answer(value=value, kept=kept, origin=min(found.version.origin, spot.origin), uses=_uses(spot))
 
 
 def _uses(spot: Spot) -> Sequence[Use]:
@@ -163,7 +161,7 @@ def _grep(tx: Transaction, place: Place, pattern: str, prefix: str = "", k: int 
         matches, _ = span.space.grep(pattern, span.prefix, most=k)
         lines = [match for match in matches if span.lets(match.name)]
         found += [records.Match(name=span.mark + m.name, line=m.line, text=m.text) for m in lines]
-    return replace(_whole(found[:k], sharing.lowest(tx, place, spans)), uses=uses)
+    return replace(_whole(found[:k], sharing.lowest(spans)), uses=uses)
 
 
 def _recent(tx: Transaction, place: Place, n: int = 20) -> Answer:

@@ -47,8 +47,7 @@ class Searches:
                 before=None if before is None else calls.moment(before, zone, "before"),
             )
         found = [each for each in passages if sharing.lets(spans, each.key)]
-        lowest = self._store.read(lambda tx: sharing.lowest(tx, self._place, spans))
-        return calls.hits(found, self._place, lowest, uses)
+        return calls.hits(found, self._place, sharing.lowest(spans), uses)
 
     async def log(self, query: str, k: int = 10) -> Answer:
         """`log.search` in programs."""

@@ -20,7 +20,7 @@ from rlmd.daemon.repl.hive import MARK
 from rlmd.errors import InvalidInput, PermissionDenied
 from rlmd.memory.grants import fits
 from rlmd.memory.hive_records import Verb
-from rlmd.memory.records import Agent, Origin, Version
+from rlmd.memory.records import Agent, Origin
 from rlmd.memory.search import Part, Shelf
 from rlmd.memory.shared import Door, Shared
 from rlmd.memory.store import Transaction
@@ -70,10 +70,10 @@ class Spot:
         """What stands before the names of this space; nothing in one's own."""
         return _mark(self.door)
 
-    def origin(self, version: Version, place: Place) -> Origin:
-        """Where a version comes from, for its reader: what another user's agent has written is external."""
-        other = self.door is not None and version.author.user != place.user
-        return Origin.EXTERNAL if other else version.origin
+    @property
+    def origin(self) -> Origin:
+        """The lowest origin of what may be there, whatever the versions say of their own."""
+        return _origin(self.door)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,16 +143,9 @@ def parts(found: Iterable[Span]) -> list[Part]:
     return [Part(shelf=Shelf(space_id=span.space.id), prefix=span.prefix, mark=span.mark) for span in found]
 
 
-def mixed(tx: Transaction, place: Place, door: Door) -> Origin:
-    """The lowest origin that may be in a hive: external, if agents of other users can write there."""
-    shared = _shared(tx, place)
-    others = shared.foreign(door) or any(each.user != place.user for each in shared.peers(door))
-    return Origin.EXTERNAL if others else Origin.OWNER
-
-
-def lowest(tx: Transaction, place: Place, found: Iterable[Span]) -> Origin:
-    """As `mixed`, of all the hives of these parts together."""
-    return min((mixed(tx, place, span.door) for span in found if span.door), default=Origin.OWNER)
+def lowest(found: Iterable[Span]) -> Origin:
+    """The lowest origin of what may be in these parts."""
+    return min((_origin(span.door) for span in found), default=Origin.OWNER)
 
 
 def lets(found: Iterable[Span], name: str) -> bool:
@@ -206,6 +199,11 @@ def _parted(name: str) -> Sequence[str]:
     """The hive in a name, and the rest."""
     hive, _, rest = name[len(MARK) :].partition("/")
     return hive, rest
+
+
+def _origin(door: Door | None) -> Origin:
+    """Where agents of several users write, all may be somebody else's."""
+    return Origin.OWNER if door is None or not door.mixed else Origin.EXTERNAL
 
 
 def _mark(door: Door | None) -> str:

@@ -43,6 +43,7 @@ def upgrade() -> None:
         sa.Column("user_id", _ID, nullable=False),
         sa.Column("space_id", _ID, nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("mixed", sa.Boolean(), nullable=False),
         sa.Column("create_time", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["space_id"], ["spaces.id"], name=op.f("fk_hives_space_id_spaces"), ondelete="CASCADE"
