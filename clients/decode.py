@@ -405,7 +405,12 @@ def update(message: runs_pb2.RunUpdate) -> up.Update | None:
                 call=call(asked.call),
             )
         case "waiting":
-            return up.Waiting(**base, until=_time(message.waiting, "until"), reason=message.waiting.reason)
+            return up.Waiting(
+                **base,
+                until=_time(message.waiting, "until"),
+                reason=message.waiting.reason,
+                passing=message.waiting.passing,
+            )
         case "woken":
             return up.Woken(**base)
         case "observation":

@@ -269,7 +269,7 @@ class Event:
 
     id: int
     kind: str
-    """`message`, `schedule`, or `rlm` for a child run."""
+    """`message`, `schedule`, `call` or `told` by another agent, or `rlm` for a child run."""
     channel: str
     sender: str
     text: str

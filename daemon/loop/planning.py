@@ -21,8 +21,8 @@ from rlmd.memory.schedules import Draft
 from rlmd.memory.store import Store, Transaction
 
 from .calls import Answer, Place, kept, moment, shown_schedule
+from .desk import DEFAULT_CHANNEL
 from .equipment import Equipment
-from .others import DEFAULT_CHANNEL
 from .scribe import Row, Scribe
 
 

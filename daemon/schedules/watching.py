@@ -38,7 +38,7 @@ async def holds(equipment: Equipment, store: Store, schedule: Schedule) -> bool:
         RlmdError: the sandbox or the store failed.
     """
     agent = store.read(lambda tx: tx.agents.get(schedule.agent))
-    place = Place(agent=agent.name, space=agent.space, zone=equipment.zone, run=0)
+    place = Place(user=store.user.name, whose=agent, zone=equipment.zone, run=0)
     event = {
         "kind": "watch",
         "channel": schedule.channel,
