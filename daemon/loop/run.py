@@ -133,7 +133,9 @@ class Runner:
 
     async def _park(self, until: datetime | None, reason: str) -> int:
         """Gives the place of the row by which it was parked."""
-        data = {"until": None if until is None else until.isoformat(), "reason": reason}
+        data: dict[str, Any] = {"until": None if until is None else until.isoformat(), "reason": reason}
+        if self.host.passing and not reason:
+            data["passing"] = True
 
         def work(tx: Transaction) -> tuple[int, Row]:
             tx.runs.park(self._run, until, reason)

@@ -32,6 +32,7 @@ async def follow(
 ) -> AsyncGenerator[pb.RunUpdate, None]:
     """The run's updates after a place, then live until it has ended, or with `parked` until it waits.
 
+    Waiting for other agents does not count: that passes.
     Where all is stopped that is told once, and with `parked` is the last: the run waits for it to go on.
     """
 
@@ -65,7 +66,8 @@ async def follow(
                 if isinstance(new, Entry) and new.seq > after:
                     after, step = new.seq, max(step, new.step)
                     yield update(agent, new)
-                    if new.kind is EntryKind.ENDED or (parked and new.kind is EntryKind.WAITING):
+                    waits = new.kind is EntryKind.WAITING and not new.data.get("passing")
+                    if new.kind is EntryKind.ENDED or (parked and waits):
                         return
                 elif isinstance(new, Delta) and new.step > step:  # Else its step has been sent whole already.
                     text = pb.TextDelta(text=new.text, step=new.step)
@@ -104,7 +106,9 @@ def update(agent: str, entry: Entry) -> pb.RunUpdate:
         case EntryKind.WAITING:
             until = data.get("until")
             end = None if until is None else time_to(datetime.fromisoformat(until))
-            message.waiting.CopyFrom(pb.Waiting(until=end, reason=data.get("reason", "")))
+            message.waiting.CopyFrom(
+                pb.Waiting(until=end, reason=data.get("reason", ""), passing=data.get("passing", False))
+            )
         case EntryKind.WOKEN:
             message.woken.CopyFrom(pb.Woken())
         case EntryKind.ENDED:
