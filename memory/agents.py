@@ -92,6 +92,7 @@ class Agents:
             model=like.model,
             sub_model=like.sub_model,
             limits=like.limits,
+            quiet=like.quiet,
         )
         if memory:
             source, target = self._row(name).space_id, self._row(new).space_id
