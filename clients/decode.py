@@ -13,6 +13,7 @@ from rlmd.proto.rlmd.v1 import (
     agents_pb2,
     budgets_pb2,
     channels_pb2,
+    forgetting_pb2,
     memory_pb2,
     questions_pb2,
     runs_pb2,
@@ -29,6 +30,7 @@ from .records import (
     Change,
     ChannelInfo,
     Delivery,
+    Erased,
     Fate,
     FunctionInfo,
     Hit,
@@ -41,6 +43,7 @@ from .records import (
     Permit,
     Preview,
     Price,
+    Purge,
     Question,
     QuestionState,
     Replayed,
@@ -307,6 +310,25 @@ def budget(message: budgets_pb2.Budget) -> Budget:
         spent=amount(message.spent, measure),
         by_default=message.by_default,
         end_time=_time(message, "end_time"),
+    )
+
+
+def purge(message: forgetting_pb2.Purge) -> Purge:
+    return Purge(
+        id=message.id,
+        space=last(message.space),
+        variables=message.variable_count,
+        versions=message.version_count,
+        runs=message.run_count,
+        messages=message.message_count,
+        note=message.note,
+        time=from_time(message.purge_time),
+    )
+
+
+def erased(message: forgetting_pb2.PurgeVariablesResponse) -> Erased:
+    return Erased(
+        purge=purge(message.purge) if message.HasField("purge") else None, copies=tuple(message.copies)
     )
 
 

@@ -364,6 +364,31 @@ class Budget:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Purge:
+    """That something was erased: how much, and nothing of what."""
+
+    id: int
+    space: str
+    variables: int
+    versions: int
+    runs: int
+    """Whose journals lost what they said."""
+    messages: int
+    note: str
+    time: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Erased:
+    """What a purge has done."""
+
+    purge: Purge | None
+    """None if it only finished another one."""
+    copies: Sequence[str]
+    """Copies of the database from before upgrades, in which it may still stand."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Price:
     """What a model costs, in dollars for a million tokens."""
 

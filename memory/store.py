@@ -47,6 +47,7 @@ from .news import News, idle, news
 from .outbox import Outbox, forget
 from .permits import Permits
 from .prepared import Prepared
+from .purging import Purging
 from .questions import Questions
 from .records import Agent, User
 from .runs import Runs, answered, held_up, unfinished, waking
@@ -319,6 +320,10 @@ class Transaction:
     @property
     def ledger(self) -> Ledger:
         return Ledger(self._connection, self.now, self.user)
+
+    @property
+    def purging(self) -> Purging:
+        return Purging(self._connection, self.now, self.user)
 
     @property
     def uploads(self) -> Uploads:

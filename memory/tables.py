@@ -499,6 +499,22 @@ prices = Table(
     sqlite_with_rowid=False,
 )
 
+purges = Table(
+    "purges",
+    metadata,
+    # That something was erased, and how much; nothing of what.
+    Column("id", BigId, primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("space", Text, nullable=False),
+    Column("variables", BigInteger, nullable=False),
+    Column("versions", BigInteger, nullable=False),
+    Column("runs", BigInteger, nullable=False),
+    Column("messages", BigInteger, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 requests = Table(
     "requests",
     metadata,

@@ -20,15 +20,19 @@ from rlmd.clients.check import (
     check_type,
 )
 from rlmd.clients.parts import Parts, Progress, is_large, is_stream
-from rlmd.clients.records import Hit, Kind, Match, Origin, Variable, Version
+from rlmd.clients.records import Erased, Hit, Kind, Match, Origin, Purge, Variable, Version
 from rlmd.clients.values import from_value, to_interval, to_time, to_value
 from rlmd.errors import InvalidInput, NotFound, PreconditionFailed, TooLarge
+from rlmd.proto.rlmd.v1 import forgetting_pb2
 from rlmd.proto.rlmd.v1 import memory_pb2 as pb
+from rlmd.proto.rlmd.v1.forgetting_pb2_grpc import ForgettingStub
 from rlmd.proto.rlmd.v1.memory_pb2_grpc import MemoryStub
 
 from .connection import Connection, request_id
 from .large import Reader, write
 
+LONG_SECONDS = 3600.0
+"""For a purge, which writes the whole database anew."""
 When = datetime | str | None
 """A time; a text is ISO 8601, in the machine's zone if it names none."""
 
@@ -337,6 +341,39 @@ class Memory:
             name=self._name(name), note=check_str(note, "note"), request_id=request_id()
         )
         return decode.written(await self._connection.call(self._stub.UndeleteVariable, request))
+
+    async def purge(self, *names: str, prefix: str | None = None, text: str = "", note: str = "") -> Erased:
+        """Erase variables with all their past, to the last byte. There is no way back, and it takes long.
+
+        What runs that wrote or read them have in their journals goes too. Without any argument it finishes a
+        purge that was cut off.
+
+        Args:
+            prefix: All variables whose names begin so.
+            text: Also messages, and whatever else holds this text.
+            note: Why; kept in the list of purges.
+
+        Raises:
+            NotFound: there is no such variable, not even a deleted one.
+            PreconditionFailed: a run that is not over has to do with it, or others hold the text.
+        """
+        request = forgetting_pb2.PurgeVariablesRequest(
+            parent=self._parent,
+            names=[check_str(name, "names") for name in names],
+            prefix=None if prefix is None else check_str(prefix, "prefix"),
+            text=check_str(text, "text"),
+            note=check_str(note, "note"),
+        )
+        stub = ForgettingStub(self._connection.channel)
+        answer = await self._connection.call(stub.PurgeVariables, request, once=True, seconds=LONG_SECONDS)
+        return decode.erased(answer)
+
+    async def purges(self) -> list[Purge]:
+        """That something was purged, in whatever space of yours, newest first."""
+        stub = ForgettingStub(self._connection.channel)
+        request = forgetting_pb2.ListPurgesRequest(page_size=1000)
+        pages = self._connection.pages(stub.ListPurges, request, "purges")
+        return [decode.purge(message) async for message in pages]
 
     async def size(self, name: str) -> int:
         """Characters of a text, bytes of bytes, items of a list or dict.

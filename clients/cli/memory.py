@@ -28,6 +28,8 @@ from .progress import shown
     lazy={
         "import": "transfer:import_",
         "export": "transfer:export",
+        "purge": "purging:purge",
+        "purges": "purging:purges",
         "changes": "changes:changes",
         "tidy": "changes:tidy",
     },

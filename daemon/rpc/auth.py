@@ -60,6 +60,7 @@ POLICY: dict[str, dict[str, Access]] = {
         "SetPrice": Access.USER,
         "DeletePrice": Access.USER,
     },
+    "rlmd.v1.Forgetting": {"PurgeVariables": Access.USER, "ListPurges": Access.USER},
     "rlmd.v1.Memory": {
         "GetVariable": Access.USER,
         "ListVariables": Access.USER,

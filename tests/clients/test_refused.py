@@ -53,6 +53,11 @@ REFUSED: list[tuple[str, Call]] = [
     ("version", lambda c: m(c).download("n", "file", version=BIG)),
     ("values", lambda c: m(c).set_all([1])),
     ("name", lambda c: m(c).set_all({3: 1})),
+    ("names", lambda c: m(c).purge(3)),
+    ("prefix", lambda c: m(c).purge(prefix=3)),
+    ("text", lambda c: m(c).purge(text=None)),
+    ("text", lambda c: m(c).purge(text="ab")),
+    ("note", lambda c: m(c).purge("n", note=3)),
     ("query", lambda c: m(c).search(None)),
     ("k", lambda c: m(c).search("x", k="a")),
     ("k", lambda c: m(c).search("x", k=1 << 40)),
@@ -192,7 +197,7 @@ REFUSED: list[tuple[str, Call]] = [
 ]
 """A field, and a call that gives what it cannot be."""
 
-WITHOUT_ARGUMENTS = {"close", "status", "agents", "get", "wait", "whoami", "users", "prices"}
+WITHOUT_ARGUMENTS = {"close", "status", "agents", "get", "wait", "whoami", "users", "prices", "purges"}
 
 
 @pytest.fixture(scope="module")

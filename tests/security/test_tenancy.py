@@ -153,6 +153,7 @@ def requests(of: Theirs) -> dict[str, dict[str, Any]]:
         "ListBudgets": {"agent": agent},
         "SetBudget": {"budget": budgets_pb2.Budget(agent=agent, period=DAY, measure=MONEY, limit=1)},
         "DeleteBudget": {"agent": agent, "period": DAY, "measure": MONEY},
+        "PurgeVariables": {"parent": space, "prefix": ""},
         "ListRuns": {"parent": agent},
         "GetRun": {"name": run},
         "WatchRun": {"name": run},
@@ -169,7 +170,7 @@ def requests(of: Theirs) -> dict[str, dict[str, Any]]:
 
 OWN = {
     *("CreateAgent", "ListAgents", "GetStatus", "GetSelf", "GetUsage", "Connect", "ListChannels"),
-    *("ListPrices", "SetPrice", "DeletePrice", "PreviewSchedule"),
+    *("ListPrices", "SetPrice", "DeletePrice", "ListPurges", "PreviewSchedule"),
     *("CreateHive", "ListHives"),
 }
 """Methods that name nothing that exists; what is said on a stream of Connect is in test_channels.py."""
