@@ -20,10 +20,12 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select,
 
 from rlmd.errors import InvalidInput, NotFound, PreconditionFailed
 
+from .blanking import GONE, blank
 from .clock import from_micros, to_micros
 from .content import Content, Contents
 from .names import MAX_NAME, check_prefix, check_text, check_variable, short
-from .records import Entry, EntryKind, Run, RunState, User
+from .records import EntryKind, RunState, User
+from .schedules import OVER
 from .tables import (
     agents,
     channel_calls,
@@ -35,14 +37,13 @@ from .tables import (
     questions,
     requests,
     runs,
+    schedules,
     spaces,
     uploads,
     variables,
     versions,
 )
 
-GONE = "(purged)"
-"""Stands where a text was."""
 LEAST_TEXT = 4
 """Characters of a text that is looked for everywhere: a shorter one would be found by chance."""
 MAX_TEXT = 10_000
@@ -87,9 +88,10 @@ class Found:
     runs: set[int] = field(default_factory=set)
     messages: list[int] = field(default_factory=list)
     events: list[int] = field(default_factory=list)
+    schedules: list[int] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.variables or self.runs or self.messages or self.events)
+        return bool(self.variables or self.runs or self.messages or self.events or self.schedules)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,10 +141,19 @@ class Purging:
                 found.runs.add(run_id)
         if needle:
             self._refuse_others(space_id, named, wish.text, needle)
+            self._refuse_in_use(agent_id, wish.text)
+            found.schedules += self._with(schedules, agent_id, wish.text)
             found.messages += self._with(messages, agent_id, wish.text)
             found.events += self._with(events, agent_id, wish.text)
             for table in (questions, channel_calls):
                 found.runs.update(self._asked(table, agent_id, wish.text))
+        # What one run of a tree has seen, it may have passed to those below it, or given to the one above.
+        roots = select(runs.c.root_id).where(runs.c.id.in_(found.runs))
+        trees = select(runs.c.id, runs.c.event_id, runs.c.parent_id).where(runs.c.root_id.in_(roots))
+        for row in self._connection.execute(trees).all():
+            found.runs.add(row.id)
+            if row.parent_id is not None:
+                found.events.append(row.event_id)
         return found
 
     def _place(self, space: str) -> tuple[int, int]:
@@ -223,6 +234,24 @@ class Purging:
                 " into a new one first.",
             )
 
+    def _refuse_in_use(self, agent_id: int, text: str) -> None:
+        """What says what the agent shall do is not for a purge to change."""
+        asked = select(agents.c.id).where(agents.c.id == agent_id, _has(agents.c.instructions, text))
+        if self._connection.execute(asked).first() is not None:
+            raise PreconditionFailed(
+                "the agent's instructions hold the text", field="text", remedy="Change them first."
+            )
+        live = select(schedules.c.id).where(
+            schedules.c.agent_id == agent_id, schedules.c.state.not_in(OVER), _has(schedules.c.text, text)
+        )
+        schedule = self._connection.scalars(live.limit(1)).first()
+        if schedule is not None:
+            raise PreconditionFailed(
+                f"schedule {schedule} holds the text",
+                field="text",
+                remedy=f"Edit it, or `rlmd schedule delete {schedule}` first.",
+            )
+
     def _with(self, table: Any, agent_id: int, text: str) -> list[int]:
         statement = select(table.c.id).where(table.c.agent_id == agent_id, _has(table.c.text, text))
         return list(self._connection.scalars(statement))
@@ -251,8 +280,12 @@ class Purging:
         self._connection.execute(delete(versions).where(versions.c.variable_id.in_(found.variables)))
         self._connection.execute(delete(variables).where(variables.c.id.in_(found.variables)))
         for run_id in found.runs:
-            self._blank(run_id)
-        for table, ids in ((messages, found.messages), (events, found.events)):
+            blank(self._connection, self._contents, run_id)
+        for table, ids in (
+            (messages, found.messages),
+            (events, found.events),
+            (schedules, found.schedules),
+        ):
             self._connection.execute(update(table).where(table.c.id.in_(ids)).values(text=GONE))
         self._forget_requests(wish)
         # A row that names nothing drops a shelf of the index with all its files; it is made anew.
@@ -284,32 +317,6 @@ class Purging:
                 field="names",
                 remedy=f"Wait for it, or `rlmd run cancel {active}`, and purge again.",
             )
-
-    def _blank(self, run_id: int) -> None:
-        """Leave the frame of a run: what kind of thing happened when, and nothing of what."""
-        rows = self._connection.execute(
-            select(journal).where(journal.c.run_id == run_id).order_by(journal.c.seq)
-        ).all()
-        for row in rows:
-            data = json.loads(self._contents.read(Content(row.inline, row.root)))
-            framed = json.dumps(_frame(EntryKind(row.kind), data), separators=(",", ":")).encode()
-            self._connection.execute(
-                update(journal)
-                .where(journal.c.run_id == run_id, journal.c.seq == row.seq)
-                .values(inline=framed, root=None)
-            )
-        self._connection.execute(update(runs).where(runs.c.id == run_id).values(result=None))
-        self._connection.execute(
-            update(runs).where(runs.c.id == run_id, runs.c.reason != "").values(reason=GONE)
-        )
-        self._connection.execute(
-            update(questions).where(questions.c.run_id == run_id).values(text=GONE, answer=None, form="{}")
-        )
-        self._connection.execute(
-            update(channel_calls)
-            .where(channel_calls.c.run_id == run_id)
-            .values(arguments="{}", result=None, error="")
-        )
 
     def _forget_requests(self, wish: Wish) -> None:
         """Answers to request ids tell names and notes; who repeats such a request now makes it anew."""
@@ -360,14 +367,6 @@ class Purging:
         )
 
 
-def refuse_purged(run: Run, entries: Sequence[Entry]) -> None:
-    """Raises PreconditionFailed: what the run did was erased, and can be done neither again nor otherwise."""
-    if entries and entries[0].data.get("purged"):
-        raise PreconditionFailed(
-            f"the journal of run {run.id} was purged", field="name", remedy="Only its frame is left."
-        )
-
-
 def _has(column: Any, text: str) -> Any:
     return func.instr(column, text) > 0
 
@@ -394,25 +393,3 @@ def _names(result: Any, names: Collection[str]) -> bool:
     if not isinstance(result, dict):
         return False
     return result.get("variable") in names or result.get("name") in names
-
-
-def _frame(kind: EntryKind, data: dict[str, Any]) -> dict[str, Any]:
-    """A row without what it says, that can still be read."""
-    match kind:
-        case EntryKind.STARTED:
-            return {"model": data.get("model", ""), "context": [], "purged": True}
-        case EntryKind.STEP:
-            kept: dict[str, Any] = {key: data[key] for key in ("model", "usage", "finish") if key in data}
-            return {**kept, "reply": GONE, "blocks": [], "note": ""}
-        case EntryKind.CALL:
-            outcome = {"result": None} if "result" in data or "error" in data else {}
-            return {"args": {"args": [], "kwargs": {}}, "digest": "", **outcome}
-        case EntryKind.SETTLED:
-            return {"result": None}
-        case EntryKind.OBSERVATION:
-            return {"text": GONE, "full": GONE, "fault": "", "ran": 0, "lost": bool(data.get("lost"))}
-        case EntryKind.ENDED:
-            return {"state": data["state"], "reason": GONE if data.get("reason") else "", "result": None}
-        case EntryKind.WAITING:
-            return {"until": data.get("until")}
-    return {key: value for key, value in data.items() if key in ("attempt",)}

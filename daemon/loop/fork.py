@@ -11,7 +11,7 @@ from typing import Any
 
 from rlmd.errors import InvalidInput, NotFound, PreconditionFailed
 from rlmd.memory import questions
-from rlmd.memory.purging import refuse_purged
+from rlmd.memory.blanking import refuse_purged
 from rlmd.memory.records import Entry, EntryKind, Run
 from rlmd.memory.store import Transaction
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from rlmd.daemon.repl.api import Call, Limits, Outcome, StepResult
 from rlmd.daemon.repl.session import Session
 from rlmd.errors import PreconditionFailed
-from rlmd.memory.purging import refuse_purged
+from rlmd.memory.blanking import refuse_purged
 from rlmd.memory.records import Agent, Run, RunLimits
 from rlmd.memory.store import Store
 
