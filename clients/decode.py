@@ -47,6 +47,7 @@ from .records import (
     Question,
     QuestionState,
     Replayed,
+    Retention,
     RunInfo,
     RunState,
     Schedule,
@@ -323,6 +324,15 @@ def purge(message: forgetting_pb2.Purge) -> Purge:
         messages=message.message_count,
         note=message.note,
         time=from_time(message.purge_time),
+    )
+
+
+def retention(message: forgetting_pb2.Retention) -> Retention:
+    return Retention(
+        prefix=message.prefix,
+        seconds=message.seconds if message.HasField("seconds") else None,
+        versions=message.versions if message.HasField("versions") else None,
+        pinned=message.pinned,
     )
 
 

@@ -379,6 +379,19 @@ class Purge:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Retention:
+    """How long variables are kept whose names begin so."""
+
+    prefix: str
+    """Of a pinned one it is the whole name."""
+    seconds: int | None
+    """Since the last write; then they are hidden."""
+    versions: int | None
+    """The last ones; older ones are erased."""
+    pinned: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Erased:
     """What a purge has done."""
 

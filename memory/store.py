@@ -50,6 +50,7 @@ from .prepared import Prepared
 from .purging import Purging
 from .questions import Questions
 from .records import Agent, User
+from .retention import Retentions, governed
 from .runs import Runs, answered, held_up, unfinished, waking
 from .schedules import Schedules, due, times, waiting
 from .shared import Shared
@@ -228,6 +229,18 @@ class House:
         """Drop what channels have acknowledged and is over a week old; returns how many rows."""
         return self.database.write(lambda c: forget(c, self.clock.now()))
 
+    def expire(self) -> int:
+        """Hide and thin variables as the rules of their spaces say; gives how many. May take long."""
+        with self.database.reading() as connection:
+            found = governed(connection)
+            users = {user.id: user for user in Accounts(connection, self.clock.now()).users(most=ALL)}
+        count = 0
+        for user_id, space in found:
+            store = self.store(users[user_id])
+            while some := store.submit(lambda tx, space=space: tx.retentions(space).expire()).result():  # type: ignore[misc]
+                count += some
+        return count
+
     def sweep(self) -> int:
         """Delete what deleted agents and broken uploads have left; returns how many pieces. May take long."""
         with self._sweeping:
@@ -355,6 +368,10 @@ class Transaction:
                 remedy="Each agent has one of its own name; list the agents.",
             )
         return Space(self._connection, self.now, self.user.id, space_id, name)
+
+    def retentions(self, space: str) -> Retentions:
+        """Raises NotFound."""
+        return Retentions(self._connection, self.now, self.user, self.space(space))
 
     def log(self, agent: str) -> Log:
         """Raises NotFound."""

@@ -515,6 +515,18 @@ purges = Table(
     sqlite_autoincrement=True,
 )
 
+retentions = Table(
+    "retentions",
+    metadata,
+    # How long variables are kept whose names begin so; of a pinned one it is the whole name.
+    Column("space_id", ForeignKey("spaces.id", ondelete="CASCADE"), primary_key=True),
+    Column("prefix", Text, primary_key=True),
+    Column("seconds", BigInteger),
+    Column("versions", BigInteger),
+    Column("pinned", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 requests = Table(
     "requests",
     metadata,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from google.protobuf.empty_pb2 import Empty
+
 from rlmd.memory.erasing import erase
 from rlmd.memory.purging import Purge, Wish
+from rlmd.memory.retention import Retention
 from rlmd.proto.rlmd.v1 import forgetting_pb2 as pb
 from rlmd.proto.rlmd.v1.forgetting_pb2_grpc import ForgettingServicer
 
@@ -35,11 +38,44 @@ class Forgetting(Service, ForgettingServicer):
             copies=[copy.name for copy in erased.copies] if caller().administrator else [],
         )
 
+    async def ListRetentions(
+        self, request: pb.ListRetentionsRequest, context: object
+    ) -> pb.ListRetentionsResponse:
+        space = space_of(request.parent, "parent")
+        with about("parent"):
+            found = self.store().read(lambda tx: tx.retentions(space).list())
+        return pb.ListRetentionsResponse(retentions=map(_retention, found))
+
+    async def SetRetention(self, request: pb.SetRetentionRequest, context: object) -> pb.Retention:
+        space, given = space_of(request.parent, "parent"), request.retention
+        rule = Retention(
+            prefix=given.prefix,
+            seconds=given.seconds if given.HasField("seconds") else None,
+            versions=given.versions if given.HasField("versions") else None,
+            pinned=given.pinned,
+        )
+        with about("parent"):
+            self.store().read(lambda tx: tx.space(space))
+        return _retention(await self.store().write(lambda tx: tx.retentions(space).set(rule)))
+
+    async def DeleteRetention(self, request: pb.DeleteRetentionRequest, context: object) -> Empty:
+        space = space_of(request.parent, "parent")
+        with about("parent"):
+            self.store().read(lambda tx: tx.space(space))
+        await self.store().write(lambda tx: tx.retentions(space).remove(request.prefix))
+        return Empty()
+
     async def ListPurges(self, request: pb.ListPurgesRequest, context: object) -> pb.ListPurgesResponse:
         before, most = place(request, int), size_of(request) + 1
         found = self.store().read(lambda tx: tx.purging.page(before=before, most=most))
         page, token = cut(request, found, lambda purge: purge.id)
         return pb.ListPurgesResponse(purges=map(_purge, page), next_page_token=token)
+
+
+def _retention(record: Retention) -> pb.Retention:
+    return pb.Retention(
+        prefix=record.prefix, seconds=record.seconds, versions=record.versions, pinned=record.pinned
+    )
 
 
 def _purge(record: Purge) -> pb.Purge:

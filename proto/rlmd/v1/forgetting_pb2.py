@@ -22,26 +22,37 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#rlmd/proto/rlmd/v1/forgetting.proto\x12\x07rlmd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb9\x01\n\x05Purge\x12\n\n\x02id\x18\x01 \x01(\x03\x12\r\n\x05space\x18\x02 \x01(\t\x12\x16\n\x0evariable_count\x18\x03 \x01(\x03\x12\x15\n\rversion_count\x18\x04 \x01(\x03\x12\x11\n\trun_count\x18\x05 \x01(\x03\x12\x15\n\rmessage_count\x18\x06 \x01(\x03\x12\x0c\n\x04note\x18\x07 \x01(\t\x12.\n\npurge_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"r\n\x15PurgeVariablesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\r\n\x05names\x18\x02 \x03(\t\x12\x13\n\x06prefix\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\x0c\n\x04note\x18\x05 \x01(\tB\t\n\x07_prefix\"G\n\x16PurgeVariablesResponse\x12\x1d\n\x05purge\x18\x01 \x01(\x0b\x32\x0e.rlmd.v1.Purge\x12\x0e\n\x06\x63opies\x18\x02 \x03(\t\":\n\x11ListPurgesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"M\n\x12ListPurgesResponse\x12\x1e\n\x06purges\x18\x01 \x03(\x0b\x32\x0e.rlmd.v1.Purge\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xa6\x01\n\nForgetting\x12Q\n\x0ePurgeVariables\x12\x1e.rlmd.v1.PurgeVariablesRequest\x1a\x1f.rlmd.v1.PurgeVariablesResponse\x12\x45\n\nListPurges\x12\x1a.rlmd.v1.ListPurgesRequest\x1a\x1b.rlmd.v1.ListPurgesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#rlmd/proto/rlmd/v1/forgetting.proto\x12\x07rlmd.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"q\n\tRetention\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\x14\n\x07seconds\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x15\n\x08versions\x18\x03 \x01(\x03H\x01\x88\x01\x01\x12\x0e\n\x06pinned\x18\x04 \x01(\x08\x42\n\n\x08_secondsB\x0b\n\t_versions\"\'\n\x15ListRetentionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"@\n\x16ListRetentionsResponse\x12&\n\nretentions\x18\x01 \x03(\x0b\x32\x12.rlmd.v1.Retention\"L\n\x13SetRetentionRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12%\n\tretention\x18\x02 \x01(\x0b\x32\x12.rlmd.v1.Retention\"8\n\x16\x44\x65leteRetentionRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\"\xb9\x01\n\x05Purge\x12\n\n\x02id\x18\x01 \x01(\x03\x12\r\n\x05space\x18\x02 \x01(\t\x12\x16\n\x0evariable_count\x18\x03 \x01(\x03\x12\x15\n\rversion_count\x18\x04 \x01(\x03\x12\x11\n\trun_count\x18\x05 \x01(\x03\x12\x15\n\rmessage_count\x18\x06 \x01(\x03\x12\x0c\n\x04note\x18\x07 \x01(\t\x12.\n\npurge_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"r\n\x15PurgeVariablesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\r\n\x05names\x18\x02 \x03(\t\x12\x13\n\x06prefix\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\x0c\n\x04note\x18\x05 \x01(\tB\t\n\x07_prefix\"G\n\x16PurgeVariablesResponse\x12\x1d\n\x05purge\x18\x01 \x01(\x0b\x32\x0e.rlmd.v1.Purge\x12\x0e\n\x06\x63opies\x18\x02 \x03(\t\":\n\x11ListPurgesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"M\n\x12ListPurgesResponse\x12\x1e\n\x06purges\x18\x01 \x03(\x0b\x32\x0e.rlmd.v1.Purge\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x87\x03\n\nForgetting\x12Q\n\x0eListRetentions\x12\x1e.rlmd.v1.ListRetentionsRequest\x1a\x1f.rlmd.v1.ListRetentionsResponse\x12@\n\x0cSetRetention\x12\x1c.rlmd.v1.SetRetentionRequest\x1a\x12.rlmd.v1.Retention\x12J\n\x0f\x44\x65leteRetention\x12\x1f.rlmd.v1.DeleteRetentionRequest\x1a\x16.google.protobuf.Empty\x12Q\n\x0ePurgeVariables\x12\x1e.rlmd.v1.PurgeVariablesRequest\x1a\x1f.rlmd.v1.PurgeVariablesResponse\x12\x45\n\nListPurges\x12\x1a.rlmd.v1.ListPurgesRequest\x1a\x1b.rlmd.v1.ListPurgesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'rlmd.proto.rlmd.v1.forgetting_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PURGE']._serialized_start=82
-  _globals['_PURGE']._serialized_end=267
-  _globals['_PURGEVARIABLESREQUEST']._serialized_start=269
-  _globals['_PURGEVARIABLESREQUEST']._serialized_end=383
-  _globals['_PURGEVARIABLESRESPONSE']._serialized_start=385
-  _globals['_PURGEVARIABLESRESPONSE']._serialized_end=456
-  _globals['_LISTPURGESREQUEST']._serialized_start=458
-  _globals['_LISTPURGESREQUEST']._serialized_end=516
-  _globals['_LISTPURGESRESPONSE']._serialized_start=518
-  _globals['_LISTPURGESRESPONSE']._serialized_end=595
-  _globals['_FORGETTING']._serialized_start=598
-  _globals['_FORGETTING']._serialized_end=764
+  _globals['_RETENTION']._serialized_start=110
+  _globals['_RETENTION']._serialized_end=223
+  _globals['_LISTRETENTIONSREQUEST']._serialized_start=225
+  _globals['_LISTRETENTIONSREQUEST']._serialized_end=264
+  _globals['_LISTRETENTIONSRESPONSE']._serialized_start=266
+  _globals['_LISTRETENTIONSRESPONSE']._serialized_end=330
+  _globals['_SETRETENTIONREQUEST']._serialized_start=332
+  _globals['_SETRETENTIONREQUEST']._serialized_end=408
+  _globals['_DELETERETENTIONREQUEST']._serialized_start=410
+  _globals['_DELETERETENTIONREQUEST']._serialized_end=466
+  _globals['_PURGE']._serialized_start=469
+  _globals['_PURGE']._serialized_end=654
+  _globals['_PURGEVARIABLESREQUEST']._serialized_start=656
+  _globals['_PURGEVARIABLESREQUEST']._serialized_end=770
+  _globals['_PURGEVARIABLESRESPONSE']._serialized_start=772
+  _globals['_PURGEVARIABLESRESPONSE']._serialized_end=843
+  _globals['_LISTPURGESREQUEST']._serialized_start=845
+  _globals['_LISTPURGESREQUEST']._serialized_end=903
+  _globals['_LISTPURGESRESPONSE']._serialized_start=905
+  _globals['_LISTPURGESRESPONSE']._serialized_end=982
+  _globals['_FORGETTING']._serialized_start=985
+  _globals['_FORGETTING']._serialized_end=1376
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from rlmd.proto.rlmd.v1 import forgetting_pb2 as rlmd_dot_proto_dot_rlmd_dot_v1_dot_forgetting__pb2
 
 GRPC_GENERATED_VERSION = '1.78.0'
@@ -26,7 +27,7 @@ if _version_not_supported:
 
 
 class ForgettingStub(object):
-    """Erases, and tells that something was erased. There is no way back.
+    """Erases, tells that something was erased, and keeps the rules by which variables are forgotten.
     """
 
     def __init__(self, channel):
@@ -35,6 +36,21 @@ class ForgettingStub(object):
         Args:
             channel: A grpc.Channel.
         """
+        self.ListRetentions = channel.unary_unary(
+                '/rlmd.v1.Forgetting/ListRetentions',
+                request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_forgetting__pb2.ListRetentionsRequest.SerializeToString,
+                response_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_forgetting__pb2.ListRetentionsResponse.FromString,
+                _registered_method=True)
+        self.SetRetention = channel.unary_unary(
+                '/rlmd.v1.Forgetting/SetRetention',
+                request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_forgetting__pb2.SetRetentionRequest.SerializeToString,
+                response_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_forgetting__pb2.Retention.FromString,
+                _registered_method=True)
+        self.DeleteRetention = channel.unary_unary(
+                '/rlmd.v1.Forgetting/DeleteRetention',
+                request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_forgetting__pb2.DeleteRetentionRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
         self.PurgeVariables = channel.unary_unary(
                 '/rlmd.v1.Forgetting/PurgeVariables',
                 request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_forgetting__pb2.PurgeVariablesRequest.SerializeToString,
@@ -48,8 +64,29 @@ class ForgettingStub(object):
 
 
 class ForgettingServicer(object):
-    """Erases, and tells that something was erased. There is no way back.
+    """Erases, tells that something was erased, and keeps the rules by which variables are forgotten.
     """
+
+    def ListRetentions(self, request, context):
+        """The rules of a space, in the order of their prefixes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetRetention(self, request, context):
+        """Makes a rule, or replaces the one for the same prefix. Rules are applied within an hour.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteRetention(self, request, context):
+        """Drops a rule; what it has hidden or erased stays so.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def PurgeVariables(self, request, context):
         """Erases variables with all their versions, what runs that wrote or read them have in their journals, and,
@@ -71,6 +108,21 @@ class ForgettingServicer(object):
 
 def add_ForgettingServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'ListRetentions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRetentions,
+                    request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_forgetting__pb2.ListRetentionsRequest.FromString,
+                    response_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_forgetting__pb2.ListRetentionsResponse.SerializeToString,
+            ),
+            'SetRetention': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetRetention,
+                    request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_forgetting__pb2.SetRetentionRequest.FromString,
+                    response_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_forgetting__pb2.Retention.SerializeToString,
+            ),
+            'DeleteRetention': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteRetention,
+                    request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_forgetting__pb2.DeleteRetentionRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
             'PurgeVariables': grpc.unary_unary_rpc_method_handler(
                     servicer.PurgeVariables,
                     request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_forgetting__pb2.PurgeVariablesRequest.FromString,
@@ -90,8 +142,89 @@ def add_ForgettingServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Forgetting(object):
-    """Erases, and tells that something was erased. There is no way back.
+    """Erases, tells that something was erased, and keeps the rules by which variables are forgotten.
     """
+
+    @staticmethod
+    def ListRetentions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rlmd.v1.Forgetting/ListRetentions',
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_forgetting__pb2.ListRetentionsRequest.SerializeToString,
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_forgetting__pb2.ListRetentionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetRetention(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rlmd.v1.Forgetting/SetRetention',
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_forgetting__pb2.SetRetentionRequest.SerializeToString,
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_forgetting__pb2.Retention.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteRetention(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rlmd.v1.Forgetting/DeleteRetention',
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_forgetting__pb2.DeleteRetentionRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def PurgeVariables(request,

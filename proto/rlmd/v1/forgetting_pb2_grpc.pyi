@@ -4,6 +4,7 @@ isort:skip_file
 Forgetting: taking the past of variables away for good, where deleting only hides."""
 
 from collections import abc as _abc
+from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
 from rlmd.proto.rlmd.v1 import forgetting_pb2 as _forgetting_pb2
 import abc as _abc_1
@@ -27,12 +28,18 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ForgettingStub:
-    """Erases, and tells that something was erased. There is no way back."""
+    """Erases, tells that something was erased, and keeps the rules by which variables are forgotten."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ForgettingAsyncStub: ...
+    ListRetentions: _grpc.UnaryUnaryMultiCallable[_forgetting_pb2.ListRetentionsRequest, _forgetting_pb2.ListRetentionsResponse]
+    """The rules of a space, in the order of their prefixes."""
+    SetRetention: _grpc.UnaryUnaryMultiCallable[_forgetting_pb2.SetRetentionRequest, _forgetting_pb2.Retention]
+    """Makes a rule, or replaces the one for the same prefix. Rules are applied within an hour."""
+    DeleteRetention: _grpc.UnaryUnaryMultiCallable[_forgetting_pb2.DeleteRetentionRequest, _empty_pb2.Empty]
+    """Drops a rule; what it has hidden or erased stays so."""
     PurgeVariables: _grpc.UnaryUnaryMultiCallable[_forgetting_pb2.PurgeVariablesRequest, _forgetting_pb2.PurgeVariablesResponse]
     """Erases variables with all their versions, what runs that wrote or read them have in their journals, and,
     with `text`, the messages and events that hold it; then all bytes of them in the data directory. Takes
@@ -44,9 +51,15 @@ class ForgettingStub:
 
 @_typing.type_check_only
 class ForgettingAsyncStub(ForgettingStub):
-    """Erases, and tells that something was erased. There is no way back."""
+    """Erases, tells that something was erased, and keeps the rules by which variables are forgotten."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    ListRetentions: _aio.UnaryUnaryMultiCallable[_forgetting_pb2.ListRetentionsRequest, _forgetting_pb2.ListRetentionsResponse]  # type: ignore[assignment]
+    """The rules of a space, in the order of their prefixes."""
+    SetRetention: _aio.UnaryUnaryMultiCallable[_forgetting_pb2.SetRetentionRequest, _forgetting_pb2.Retention]  # type: ignore[assignment]
+    """Makes a rule, or replaces the one for the same prefix. Rules are applied within an hour."""
+    DeleteRetention: _aio.UnaryUnaryMultiCallable[_forgetting_pb2.DeleteRetentionRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """Drops a rule; what it has hidden or erased stays so."""
     PurgeVariables: _aio.UnaryUnaryMultiCallable[_forgetting_pb2.PurgeVariablesRequest, _forgetting_pb2.PurgeVariablesResponse]  # type: ignore[assignment]
     """Erases variables with all their versions, what runs that wrote or read them have in their journals, and,
     with `text`, the messages and events that hold it; then all bytes of them in the data directory. Takes
@@ -57,7 +70,31 @@ class ForgettingAsyncStub(ForgettingStub):
     """That something was erased, newest first."""
 
 class ForgettingServicer(metaclass=_abc_1.ABCMeta):
-    """Erases, and tells that something was erased. There is no way back."""
+    """Erases, tells that something was erased, and keeps the rules by which variables are forgotten."""
+
+    @_abc_1.abstractmethod
+    def ListRetentions(
+        self,
+        request: _forgetting_pb2.ListRetentionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_forgetting_pb2.ListRetentionsResponse, _abc.Awaitable[_forgetting_pb2.ListRetentionsResponse]]:
+        """The rules of a space, in the order of their prefixes."""
+
+    @_abc_1.abstractmethod
+    def SetRetention(
+        self,
+        request: _forgetting_pb2.SetRetentionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_forgetting_pb2.Retention, _abc.Awaitable[_forgetting_pb2.Retention]]:
+        """Makes a rule, or replaces the one for the same prefix. Rules are applied within an hour."""
+
+    @_abc_1.abstractmethod
+    def DeleteRetention(
+        self,
+        request: _forgetting_pb2.DeleteRetentionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """Drops a rule; what it has hidden or erased stays so."""
 
     @_abc_1.abstractmethod
     def PurgeVariables(

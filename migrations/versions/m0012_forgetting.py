@@ -1,6 +1,7 @@
-"""What was erased.
+"""What was erased, and how long things are kept.
 
-Why: a purge leaves nothing of what it erases, so that it was made must stand somewhere.
+Why: a purge leaves nothing of what it erases, so that it was made must stand somewhere; and what nobody has
+written for long may go by a rule, instead of by hand.
 """
 
 from __future__ import annotations
@@ -34,3 +35,16 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("purges", schema=None) as batch_op:
         batch_op.create_index("ix_purges_user_id", ["user_id"], unique=False)
+    op.create_table(
+        "retentions",
+        sa.Column("space_id", BIG, nullable=False),
+        sa.Column("prefix", sa.Text(), nullable=False),
+        sa.Column("seconds", sa.BigInteger(), nullable=True),
+        sa.Column("versions", sa.BigInteger(), nullable=True),
+        sa.Column("pinned", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["space_id"], ["spaces.id"], name=op.f("fk_retentions_space_id_spaces"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("space_id", "prefix", name=op.f("pk_retentions")),
+        sqlite_with_rowid=False,
+    )
