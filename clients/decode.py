@@ -305,6 +305,7 @@ def budget(message: budgets_pb2.Budget) -> Budget:
     measure = _MEASURES[message.measure]
     return Budget(
         agent=last(message.agent),
+        schedule=last(message.schedule),
         period=_PERIODS[message.period],
         measure=measure,
         limit=amount(message.limit, measure),

@@ -350,6 +350,8 @@ class Budget:
 
     agent: str
     """Empty: all of the user's agents together."""
+    schedule: str
+    """The number of the agent's schedule, if it bounds only the runs of one."""
     period: str
     """`day`, `month` or `total`."""
     measure: str

@@ -200,13 +200,13 @@ class House:
                 return []
             now = self.clock.now()
             users = {user.id: user for user in Accounts(connection, now).users(most=ALL)}
-            stopped = {
-                (user, agent): any(
-                    each.over for each in Ledger(connection, now, users[user]).standing(agent, day)
-                )
-                for user, agent in {(user, agent) for user, agent, _ in found}
-            }
-            return [(users[user], run) for user, agent, run in found if not stopped[user, agent]]
+            free = []
+            for user_id, agent_id, run_id in found:
+                ledger = Ledger(connection, now, users[user_id])
+                standing = ledger.standing(agent_id, day, ledger.schedule(run_id))
+                if not any(each.over for each in standing):
+                    free.append((users[user_id], run_id))
+            return free
 
     def for_all(self, work: Callable[[Transaction], T]) -> Future[list[T]]:
         """Run `work` for each user, in one transaction."""

@@ -439,6 +439,8 @@ reservations = Table(
     Column("id", BigId, primary_key=True),
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("agent_id", BigInteger, nullable=False),
+    # The schedule whose run it is, if it is of one.
+    Column("schedule_id", BigInteger),
     Column("run_id", BigInteger, nullable=False),
     Column("root_id", BigInteger, nullable=False),
     Column("step", Integer, nullable=False),
@@ -475,7 +477,7 @@ budgets = Table(
     Column("id", BigId, primary_key=True),
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("scope", Text, nullable=False),
-    # The agent's number; 0 for the user.
+    # The number of the agent or schedule; 0 for the user.
     Column("scope_id", BigInteger, nullable=False),
     Column("period", Text, nullable=False),
     Column("measure", Text, nullable=False),
