@@ -14,8 +14,8 @@ from rlmd.proto.rlmd.v1 import budgets_pb2 as pb
 from rlmd.proto.rlmd.v1.budgets_pb2_grpc import BudgetsStub
 
 from .connection import Connection
+from .questions import ANY_AGENT
 
-ANY_AGENT = "-"
 Period = Literal["day", "month", "total"]
 Measure = Literal["money", "tokens", "model_calls", "steps", "seconds"]
 
