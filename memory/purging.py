@@ -11,12 +11,12 @@ one transaction, and looked for once more, since meanwhile everybody writes.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, or_, select, update
 
 from rlmd.errors import InvalidInput, NotFound, PreconditionFailed
 
@@ -29,6 +29,7 @@ from .schedules import OVER
 from .tables import (
     agents,
     channel_calls,
+    deliveries,
     events,
     index_queue,
     journal,
@@ -49,6 +50,8 @@ LEAST_TEXT = 4
 MAX_TEXT = 10_000
 MOST = 10_000
 """Variables of one purge."""
+TEXTS: Mapping[str, Table] = {table.name: table for table in (messages, events, schedules, deliveries)}
+"""Tables of an agent's texts. A schedule that is not over holds off the purge."""
 _ENDED = [state.value for state in RunState if state.ended]
 
 
@@ -86,12 +89,11 @@ class Found:
 
     variables: list[int] = field(default_factory=list)
     runs: set[int] = field(default_factory=set)
-    messages: list[int] = field(default_factory=list)
-    events: list[int] = field(default_factory=list)
-    schedules: list[int] = field(default_factory=list)
+    texts: dict[str, set[int]] = field(default_factory=dict)
+    """Of the tables in `TEXTS`."""
 
     def __bool__(self) -> bool:
-        return bool(self.variables or self.runs or self.messages or self.events or self.schedules)
+        return bool(self.variables or self.runs or any(self.texts.values()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,9 +144,7 @@ class Purging:
         if needle:
             self._refuse_others(space_id, named, wish.text, needle)
             self._refuse_in_use(agent_id, wish.text)
-            found.schedules += self._with(schedules, agent_id, wish.text)
-            found.messages += self._with(messages, agent_id, wish.text)
-            found.events += self._with(events, agent_id, wish.text)
+            found.texts = {name: self._with(table, agent_id, wish.text) for name, table in TEXTS.items()}
             for table in (questions, channel_calls):
                 found.runs.update(self._asked(table, agent_id, wish.text))
         # What one run of a tree has seen, it may have passed to those below it, or given to the one above.
@@ -153,7 +153,7 @@ class Purging:
         for row in self._connection.execute(trees).all():
             found.runs.add(row.id)
             if row.parent_id is not None:
-                found.events.append(row.event_id)
+                found.texts.setdefault("events", set()).add(row.event_id)
         return found
 
     def _place(self, space: str) -> tuple[int, int]:
@@ -252,9 +252,9 @@ class Purging:
                 remedy=f"Edit it, or `rlmd schedule delete {schedule}` first.",
             )
 
-    def _with(self, table: Any, agent_id: int, text: str) -> list[int]:
+    def _with(self, table: Any, agent_id: int, text: str) -> set[int]:
         statement = select(table.c.id).where(table.c.agent_id == agent_id, _has(table.c.text, text))
-        return list(self._connection.scalars(statement))
+        return set(self._connection.scalars(statement))
 
     def _asked(self, table: Any, agent_id: int, text: str) -> list[int]:
         columns = [table.c[name] for name in ("text", "answer", "arguments", "result") if name in table.c]
@@ -281,16 +281,13 @@ class Purging:
         self._connection.execute(delete(variables).where(variables.c.id.in_(found.variables)))
         for run_id in found.runs:
             blank(self._connection, self._contents, run_id)
-        for table, ids in (
-            (messages, found.messages),
-            (events, found.events),
-            (schedules, found.schedules),
-        ):
+        for name, ids in found.texts.items():
+            table = TEXTS[name]
             self._connection.execute(update(table).where(table.c.id.in_(ids)).values(text=GONE))
         self._forget_requests(wish)
         # A row that names nothing drops a shelf of the index with all its files; it is made anew.
         self._connection.execute(insert(index_queue), [{"space_id": space_id, "agent_id": None}])
-        if found.messages:
+        if found.texts.get("messages"):
             self._connection.execute(insert(index_queue), [{"space_id": None, "agent_id": agent_id}])
         self._connection.execute(insert(uploads), {"user_id": self._user.id, "time": 0})
         row = {
@@ -299,7 +296,7 @@ class Purging:
             "variables": len(found.variables),
             "versions": count,
             "runs": len(found.runs),
-            "messages": len(found.messages),
+            "messages": len(found.texts.get("messages", ())),
             "note": note,
             "time": to_micros(self._now),
         }

@@ -92,6 +92,7 @@ def test_what_is_purged_is_in_no_byte_of_the_data_directory(filled: House) -> No
     assert "(purged)" in said
     assert "Anything else?" in said
     assert not [text for text in said if CANARY in text]
+    assert [question.text for question in client.questions.list(ended=True)] == ["(purged)"]
     runs = agent.runs()
     assert [run.state for run in runs] == [RunState.DONE] * 4
     for run in runs:
