@@ -15,7 +15,8 @@ from sqlalchemy import Connection, select, update
 from rlmd.errors import PreconditionFailed
 
 from .content import Content, Contents
-from .records import Entry, EntryKind, Run
+from .questions import dump
+from .records import Entry, EntryKind, Form, Run
 from .tables import channel_calls, journal, occurrences, questions, runs
 
 GONE = "(purged)"
@@ -36,7 +37,9 @@ def blank(connection: Connection, contents: Contents, run_id: int) -> None:
     connection.execute(update(runs).where(runs.c.id == run_id).values(result=None))
     connection.execute(update(runs).where(runs.c.id == run_id, runs.c.reason != "").values(reason=GONE))
     connection.execute(
-        update(questions).where(questions.c.run_id == run_id).values(text=GONE, answer=None, form="{}")
+        update(questions)
+        .where(questions.c.run_id == run_id)
+        .values(text=GONE, answer=None, form=dump(Form()))
     )
     connection.execute(
         update(channel_calls)
