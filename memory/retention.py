@@ -5,7 +5,7 @@
     plan       pinned               no rule touches it
 
 Of several rules that fit a name, the one with the longest beginning counts. They are applied now and then, by
-`expire`; what it hides says so in its history, and can be brought back.
+`House.expire`; what it hides says so in its history, and can be brought back.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, func, insert, select, tuple_
+from sqlalchemy import Connection, Select, delete, insert, select, tuple_
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from rlmd.errors import InvalidInput, NotFound
 
 from .names import check_prefix, check_variable, short
-from .records import Author, Origin, RunState, User
+from .records import Author, Kind, Origin, RunState, User, Variable
 from .tables import agents, retentions, runs, spaces, uploads, variables, versions
 from .variables import Space
 from .writing import Writing
@@ -41,6 +41,14 @@ class Retention:
     """Since the last write."""
     versions: int | None = None
     pinned: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Due:
+    """A variable that a rule has something to say about."""
+
+    name: str
+    rule: Retention
 
 
 class Retentions:
@@ -96,69 +104,89 @@ class Retentions:
 
     # -- applying ---------------------------------------------------------------------------------
 
-    def expire(self, most: int = BATCH) -> int:
-        """Hide and thin what the rules say, `most` variables at a time; gives how many were touched."""
+    def due(self) -> Sequence[Due]:
+        """What the rules say about the variables as they stand. Reads all of them, and may take long."""
+        found = []
+        at_work = self._at_work()
+        for variable, rule in self._governed(self.list()):
+            hides = variable.version.kind is not Kind.DELETED and self._over(variable, rule)
+            if hides or (not at_work and self._has_old(variable.name, rule)):
+                found.append(Due(name=variable.name, rule=rule))
+        return found
+
+    def apply(self, due: Sequence[Due]) -> int:
+        """Hide and erase what is due, if it still is; gives how many variables were touched."""
         touched = 0
-        rules = self.list()
-        for name, rule in self._governed(rules):
-            done = self._hide(name, rule)
-            touched += self._thin(name, rule) or done
-            if touched >= most:
-                break
+        at_work = self._at_work()
+        for each in due:
+            current = self._space.find(each.name)
+            hides = current is not None and self._over(current, each.rule)
+            if hides:
+                self._hide(each)
+            touched += (not at_work and self._thin(each)) or hides
         return touched
 
-    def _governed(self, rules: Sequence[Retention]) -> Iterator[tuple[str, Retention]]:
-        """Names that some rule bounds, each with the one that counts."""
-        pinned = {rule.prefix for rule in rules if rule.pinned}
+    def _governed(self, rules: Sequence[Retention]) -> Iterator[tuple[Variable, Retention]]:
+        """Variables that some rule bounds, each with the one that counts."""
+        seen = {rule.prefix for rule in rules if rule.pinned}
         bounding = sorted((r for r in rules if not r.pinned), key=lambda r: len(r.prefix), reverse=True)
-        seen = set(pinned)
         for rule in bounding:
             after = ""
             while page := self._space.page(rule.prefix, after=after, most=1_000, deleted=True):
                 for variable in page:
                     if variable.name not in seen:
                         seen.add(variable.name)
-                        yield variable.name, rule
+                        yield variable, rule
                 after = page[-1].name
 
-    def _hide(self, name: str, rule: Retention) -> bool:
+    def _over(self, variable: Variable, rule: Retention) -> bool:
         if rule.seconds is None:
             return False
-        found = self._space.find(name)
-        limit = self._now - timedelta(seconds=rule.seconds)
-        if found is None or found.version.write_time > limit:
-            return False
-        note = f"not written for {rule.seconds} s, which is how long {rule.prefix or 'everything'} is kept"
-        author = Author(user=self._user.name)
-        self._space.delete(name, Writing(author=author, origin=Origin.OWNER, note=note))
-        return True
+        return variable.version.write_time <= self._now - timedelta(seconds=rule.seconds)
 
-    def _thin(self, name: str, rule: Retention) -> bool:
-        """Erase versions before the last ones, unless a run that is not over may have to read them again."""
-        if rule.versions is None or self._at_work():
+    def _hide(self, due: Due) -> None:
+        whose = due.rule.prefix or "everything"
+        note = f"not written for {due.rule.seconds} s, which is how long {whose} is kept"
+        author = Author(user=self._user.name)
+        self._space.delete(due.name, Writing(author=author, origin=Origin.OWNER, note=note))
+
+    def _has_old(self, name: str, rule: Retention) -> bool:
+        if rule.versions is None:
             return False
-        row = self._connection.execute(
-            select(variables.c.id, variables.c.head).where(
-                variables.c.space_id == self._space.id, variables.c.name == name
-            )
-        ).one()
-        old = select(versions.c.variable_id, versions.c.number).where(
-            versions.c.variable_id == row.id, versions.c.number <= row.head - rule.versions
-        )
+        old = self._old(name, rule.versions).limit(1)
+        return self._connection.execute(old).first() is not None
+
+    def _thin(self, due: Due) -> bool:
+        """Erase versions before the last ones; pieces that only they hold go with the next sweep."""
+        if due.rule.versions is None:
+            return False
+        old = self._old(due.name, due.rule.versions)
         statement = delete(versions).where(tuple_(versions.c.variable_id, versions.c.number).in_(old))
         if not self._connection.execute(statement).rowcount:
             return False
         self._connection.execute(insert(uploads), {"user_id": self._user.id, "time": 0})
         return True
 
+    def _old(self, name: str, kept: int) -> Select[tuple[int, int]]:
+        """Versions before the last ones, which are kept."""
+        return (
+            select(versions.c.variable_id, versions.c.number)
+            .join(variables, versions.c.variable_id == variables.c.id)
+            .where(
+                variables.c.space_id == self._space.id,
+                variables.c.name == name,
+                versions.c.number <= variables.c.head - kept,
+            )
+        )
+
     def _at_work(self) -> bool:
+        """Whether a run is not over, which may have to read old versions again."""
         statement = (
-            select(func.count())
-            .select_from(runs)
+            select(runs.c.id)
             .join(agents, runs.c.agent_id == agents.c.id)
             .where(agents.c.space_id == self._space.id, runs.c.state.not_in(_ENDED))
         )
-        return bool(self._connection.execute(statement).scalar_one())
+        return self._connection.execute(statement.limit(1)).first() is not None
 
 
 def governed(connection: Connection) -> list[tuple[int, str]]:

@@ -50,7 +50,7 @@ from .prepared import Prepared
 from .purging import Purging
 from .questions import Questions
 from .records import Agent, User
-from .retention import Retentions, governed
+from .retention import BATCH, Retentions, governed
 from .runs import Runs, answered, held_up, unfinished, waking
 from .schedules import Schedules, due, times, waiting
 from .shared import Shared
@@ -237,8 +237,10 @@ class House:
         count = 0
         for user_id, space in found:
             store = self.store(users[user_id])
-            while some := store.submit(lambda tx, space=space: tx.retentions(space).expire()).result():  # type: ignore[misc]
-                count += some
+            due = store.read(lambda tx, space=space: tx.retentions(space).due())  # type: ignore[misc]
+            for at in range(0, len(due), BATCH):
+                some = due[at : at + BATCH]
+                count += store.submit(lambda tx, s=space, d=some: tx.retentions(s).apply(d)).result()  # type: ignore[misc]
         return count
 
     def sweep(self) -> int:
