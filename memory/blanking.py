@@ -15,6 +15,7 @@ from sqlalchemy import Connection, select, update
 from rlmd.errors import PreconditionFailed
 
 from .content import Content, Contents
+from .hive_tables import hive_calls
 from .questions import dump
 from .records import Entry, EntryKind, Form, Run
 from .tables import channel_calls, journal, occurrences, questions, runs
@@ -45,6 +46,11 @@ def blank(connection: Connection, contents: Contents, run_id: int) -> None:
         update(channel_calls)
         .where(channel_calls.c.run_id == run_id)
         .values(arguments="{}", result=None, error="")
+    )
+    connection.execute(
+        update(hive_calls)
+        .where((hive_calls.c.run_id == run_id) | (hive_calls.c.callee_run_id == run_id))
+        .values(result=None, error="")
     )
     connection.execute(
         update(occurrences)

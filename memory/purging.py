@@ -23,6 +23,7 @@ from rlmd.errors import InvalidInput, NotFound, PreconditionFailed
 from .blanking import GONE, blank
 from .clock import from_micros, to_micros
 from .content import Content, Contents
+from .hive_tables import hive_calls
 from .names import MAX_NAME, check_prefix, check_text, check_variable, short
 from .records import EntryKind, RunState, User
 from .schedules import OVER
@@ -147,14 +148,36 @@ class Purging:
             found.texts = {name: self._with(table, agent_id, wish.text) for name, table in TEXTS.items()}
             for table in (questions, channel_calls):
                 found.runs.update(self._asked(table, agent_id, wish.text))
-        # What one run of a tree has seen, it may have passed to those below it, or given to the one above.
-        roots = select(runs.c.root_id).where(runs.c.id.in_(found.runs))
-        trees = select(runs.c.id, runs.c.event_id, runs.c.parent_id).where(runs.c.root_id.in_(roots))
-        for row in self._connection.execute(trees).all():
-            found.runs.add(row.id)
-            if row.parent_id is not None:
-                found.texts.setdefault("events", set()).add(row.event_id)
+        self._spread(found)
         return found
+
+    def _spread(self, found: Found) -> None:
+        """What one run has seen, it may have passed to those below it and above it, and to those it called.
+
+        Agents of the user's own are followed over calls in a hive; those of others are not theirs to purge.
+        """
+        spread: set[int] = set()
+        while found.runs - spread:
+            spread |= found.runs
+            roots = select(runs.c.root_id).where(runs.c.id.in_(found.runs))
+            trees = select(runs.c.id, runs.c.event_id, runs.c.parent_id).where(runs.c.root_id.in_(roots))
+            for row in self._connection.execute(trees).all():
+                found.runs.add(row.id)
+                if row.parent_id is not None:
+                    found.texts.setdefault("events", set()).add(row.event_id)
+            called = select(hive_calls.c.callee_run_id, runs.c.event_id).join(
+                runs, runs.c.id == hive_calls.c.callee_run_id
+            )
+            called = called.where(
+                hive_calls.c.run_id.in_(found.runs), hive_calls.c.callee_user_id == self._user.id
+            )
+            for callee in self._connection.execute(called).all():
+                found.runs.add(callee.callee_run_id)
+                found.texts.setdefault("events", set()).add(callee.event_id)
+            callers = select(hive_calls.c.run_id).where(
+                hive_calls.c.callee_run_id.in_(found.runs), hive_calls.c.user_id == self._user.id
+            )
+            found.runs.update(self._connection.scalars(callers))
 
     def _place(self, space: str) -> tuple[int, int]:
         statement = (
@@ -242,7 +265,7 @@ class Purging:
                 "the agent's instructions hold the text", field="text", remedy="Change them first."
             )
         live = select(schedules.c.id).where(
-            schedules.c.agent_id == agent_id, schedules.c.state.not_in(OVER), _has(schedules.c.text, text)
+            schedules.c.agent_id == agent_id, schedules.c.state.not_in(OVER), _in_schedule(text)
         )
         schedule = self._connection.scalars(live.limit(1)).first()
         if schedule is not None:
@@ -253,7 +276,8 @@ class Purging:
             )
 
     def _with(self, table: Any, agent_id: int, text: str) -> set[int]:
-        statement = select(table.c.id).where(table.c.agent_id == agent_id, _has(table.c.text, text))
+        has = _in_schedule(text) if table is schedules else _has(table.c.text, text)
+        statement = select(table.c.id).where(table.c.agent_id == agent_id, has)
         return set(self._connection.scalars(statement))
 
     def _asked(self, table: Any, agent_id: int, text: str) -> list[int]:
@@ -283,7 +307,8 @@ class Purging:
             blank(self._connection, self._contents, run_id)
         for name, ids in found.texts.items():
             table = TEXTS[name]
-            self._connection.execute(update(table).where(table.c.id.in_(ids)).values(text=GONE))
+            gone = {"text": GONE, "condition": ""} if table is schedules else {"text": GONE}
+            self._connection.execute(update(table).where(table.c.id.in_(ids)).values(**gone))
         self._forget_requests(wish)
         # A row that names nothing drops a shelf of the index with all its files; it is made anew.
         self._connection.execute(insert(index_queue), [{"space_id": space_id, "agent_id": None}])
@@ -366,6 +391,10 @@ class Purging:
 
 def _has(column: Any, text: str) -> Any:
     return func.instr(column, text) > 0
+
+
+def _in_schedule(text: str) -> Any:
+    return or_(_has(schedules.c.text, text), _has(schedules.c.condition, text))
 
 
 def _holds(data: bytes, text: str, needle: bytes) -> bool:

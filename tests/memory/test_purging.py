@@ -20,6 +20,7 @@ ERASED = {
     *("journal.inline", "runs.result", "runs.reason", "requests.response"),
     *("questions.text", "questions.form", "questions.answer"),
     *("channel_calls.arguments", "channel_calls.result", "channel_calls.error", "occurrences.reason"),
+    *("hive_calls.result", "hive_calls.error", "schedules.condition"),
 }
 """What a purge erases, or takes with its row."""
 HOLDS_OFF = {"agents.instructions"}
@@ -34,6 +35,9 @@ NAMES = {
     *("versions.author_user", "versions.author_agent", "model_calls.model", "model_calls.note"),
     *("reservations.model", "prices.model", "purges.space", "purges.note", "retentions.prefix"),
     *("index_shelves.name", "index_shelves.embedder", "requests.request_id"),
+    *("hives.name", "hive_members.name", "hive_members.about", "hive_grants.pattern", "hive_grants.verbs"),
+    *("hive_calls.hive", "hive_calls.caller", "hive_calls.callee", "hive_calls.chain"),
+    *("crossings.hive", "crossings.member", "crossings.peer", "crossings.verb", "crossings.target"),
 }
 """Names, labels and notes of the owner's own, which a purge leaves."""
 MECHANICAL = ("kind", "state", "limits", "hash", "root", "digest", "timezone", "missed", "fate", "timing",
