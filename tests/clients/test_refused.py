@@ -53,6 +53,18 @@ REFUSED: list[tuple[str, Call]] = [
     ("version", lambda c: m(c).download("n", "file", version=BIG)),
     ("values", lambda c: m(c).set_all([1])),
     ("name", lambda c: m(c).set_all({3: 1})),
+    ("prefix", lambda c: m(c).keep(3, seconds=1)),
+    ("seconds", lambda c: m(c).keep("n", seconds=0)),
+    ("seconds", lambda c: m(c).keep("n", seconds=10**12)),
+    ("seconds", lambda c: m(c).keep("n")),
+    ("versions", lambda c: m(c).keep("n", versions="3")),
+    ("prefix", lambda c: m(c).pin("")),
+    ("prefix", lambda c: m(c).unkeep(None)),
+    ("names", lambda c: m(c).purge(3)),
+    ("prefix", lambda c: m(c).purge(prefix=3)),
+    ("text", lambda c: m(c).purge(text=None)),
+    ("text", lambda c: m(c).purge(text="ab")),
+    ("note", lambda c: m(c).purge("n", note=3)),
     ("query", lambda c: m(c).search(None)),
     ("k", lambda c: m(c).search("x", k="a")),
     ("k", lambda c: m(c).search("x", k=1 << 40)),
@@ -195,7 +207,18 @@ REFUSED: list[tuple[str, Call]] = [
 ]
 """A field, and a call that gives what it cannot be."""
 
-WITHOUT_ARGUMENTS = {"close", "status", "agents", "get", "wait", "whoami", "users", "prices"}
+WITHOUT_ARGUMENTS = {
+    "close",
+    "status",
+    "agents",
+    "get",
+    "wait",
+    "whoami",
+    "users",
+    "prices",
+    "purges",
+    "retentions",
+}
 
 
 @pytest.fixture(scope="module")
