@@ -122,6 +122,16 @@ class Fate(StrEnum):
     FAILED = "failed"
 
 
+class DeliveryState(StrEnum):
+    PENDING = "pending"
+    """Its run is under way."""
+    HELD = "held"
+    """It waits until the agent may disturb."""
+    DELIVERED = "delivered"
+    NOTHING = "nothing"
+    """The run had nothing to say."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class User:
     id: int
@@ -166,6 +176,8 @@ class Agent:
     space: str
     """Name of its home space."""
     limits: RunLimits
+    quiet: str = ""
+    """When what its schedules have to say is held back (see quiet.py); empty for never."""
     create_time: datetime
     update_time: datetime
 
@@ -438,6 +450,15 @@ class Occurrence:
     reason: str
     create_time: datetime
     end_time: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """Where what a run of a schedule has to say has got to."""
+
+    state: DeliveryState
+    time: datetime | None
+    """When it was told, or will be."""
 
 
 @dataclass(frozen=True, kw_only=True)

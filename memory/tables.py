@@ -77,6 +77,8 @@ agents = Table(
     Column("model", Text, nullable=False),
     Column("sub_model", Text, nullable=False),
     Column("limits", Text, nullable=False),
+    # When it does not disturb (see quiet.py); empty for never.
+    Column("quiet", Text, nullable=False, server_default=""),
     Column("create_time", BigInteger, nullable=False),
     Column("update_time", BigInteger, nullable=False),
     UniqueConstraint("user_id", "name"),
@@ -367,6 +369,22 @@ occurrences = Table(
     Column("end_time", BigInteger),
     # Whatever crashes, sleeps or jumps: never twice.
     UniqueConstraint("schedule_id", "due_time"),
+    sqlite_autoincrement=True,
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    # What a run of a schedule said while its agent must not disturb: a message that is held back.
+    Column("id", BigId, primary_key=True),
+    Column("agent_id", ForeignKey("agents.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("run_id", BigInteger, nullable=False, index=True),
+    Column("channel", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("origin", Integer, nullable=False),
+    # When it is told, and when it was.
+    Column("due_time", BigInteger, nullable=False, index=True),
+    Column("end_time", BigInteger),
     sqlite_autoincrement=True,
 )
 

@@ -117,7 +117,7 @@ class Drive:
         if offer.waits:
             self._start(snapshot.call_id, call)
             return await snapshot.resume(_FUTURE)
-        outcome = await self._host.call(call)
+        outcome = await (self._patiently(call) if offer.may_rest else self._host.call(call))
         missing = isinstance(outcome, Returned) and outcome.value is None
         answer: Any = {"return_value": default} if missing else _answer(outcome)
         if self._is_awaited(snapshot):

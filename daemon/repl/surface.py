@@ -34,6 +34,8 @@ class Offer:
     """Keywords that mean another parameter. They are bound but not shown in the prompt."""
     substitute: str = ""
     """Parameter that never crosses: its value stands in for a None from the host. It may be any object."""
+    may_rest: bool = False
+    """Whether it may take long although the program does not await it: the owner may have to approve."""
     takes_bytes: bool = False
     """Whether bytes may cross as the whole value of `value`."""
 
@@ -272,7 +274,10 @@ INNER: Mapping[str, Offer] = MappingProxyType(
             waits=True,
         ),
         channels.TELL: Offer(
-            name="channels.tell", typed="(channel: str, text: Any) -> None", doc="say something there"
+            name="channels.tell",
+            typed="(channel: str, text: Any) -> None",
+            doc="say something there",
+            may_rest=True,
         ),
         channels.ASK: BY_NAME["ask"],
     }

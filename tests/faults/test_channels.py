@@ -28,7 +28,7 @@ for n in range({COUNT}):
     home.tell(str(n))
     total.append(await home.double(n))
 reply(total)"""
-DOUBLE = offer("double", {"type": "integer"}, n={"type": "integer"})
+DOUBLE = offer("double", {"type": "integer"}, trusted=True, n={"type": "integer"})
 
 
 class Bot:
