@@ -14,7 +14,7 @@ import logging
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -93,6 +93,11 @@ class Bot:
                 raise several.exceptions[0] from None
             finally:
                 await asyncio.gather(*self._work, *map(self._part, list(self._lines)), return_exceptions=True)
+
+    def people(self) -> Collection[str]:
+        """Who was let in, by their ids."""
+        self._meet()
+        return self._lines.keys()
 
     async def heard(self, letter: Letter) -> None:
         """Somebody says something. Returns when it is on the daemon's disk, or was refused."""

@@ -1,4 +1,4 @@
-"""bot: telegram, pair, list, unpair."""
+"""bot: telegram, discord, webhook, pair, list, unpair."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from . import out
 from .base import App, Group, agent_option, pass_app
 
 if TYPE_CHECKING:
+    from rlmd.clients.aio import Client
     from rlmd.clients.bots.wire import Wire
 
 TELEGRAM = "https://api.telegram.org"
@@ -31,10 +32,11 @@ FILE = click.Path(path_type=Path, dir_okay=False)
         rlmd bot telegram --token-file telegram.token
         rlmd bot pair ABCD-EFGH --as ann
         rlmd bot list
+        rlmd bot webhook --channel builds --secret-file hook.secret
     """,
 )
 def bot() -> None:
-    """Messengers, whose people are channels: Telegram."""
+    """Telegram and Discord, whose people are channels; webhooks."""
 
 
 @bot.command(examples="rlmd bot telegram --token-file telegram.token")
@@ -45,12 +47,79 @@ def bot() -> None:
 def telegram(app: App, token_file: Path, api: str, agent: str) -> None:
     """Be a bot on Telegram until Ctrl-C. Strangers are refused, and given a code for `rlmd bot pair`."""
 
-    def wire() -> Wire:
+    secret = secret_in(token_file, "token_file")
+
+    async def work(client: Client) -> None:
         from rlmd.clients.bots.telegram import Telegram
 
-        return Telegram(_secret(token_file, "token_file"), api)
+        await _carry(app, client, Telegram(secret, api), agent)
 
-    _serve(app, "telegram", wire, agent)
+    _serve(app, "telegram", agent, work)
+
+
+@bot.command(examples="rlmd bot discord --token-file discord.token")
+@click.option("--token-file", type=FILE, required=True, help="The file that holds the bot's token.")
+@click.option("--proxy", metavar="URL", help="The HTTP proxy by which Discord is reached, if there is one.")
+@agent_option
+@pass_app
+def discord(app: App, token_file: Path, proxy: str | None, agent: str) -> None:
+    """Be a bot on Discord until Ctrl-C. Strangers are refused, and given a code for `rlmd bot pair`."""
+    secret = secret_in(token_file, "token_file")
+
+    async def work(client: Client) -> None:
+        from rlmd.clients.bots.discord import Discord
+
+        await _carry(app, client, Discord(secret, app.settings.data, proxy), agent)
+
+    _serve(app, "discord", agent, work)
+
+
+@bot.command(
+    examples="""
+        rlmd bot webhook --channel builds --secret-file hook.secret
+        rlmd bot webhook --channel github --secret-file hook.secret --scheme github --listen 127.0.0.1:9000
+    """
+)
+@click.option("--channel", required=True, help="The channel on which requests are said.")
+@click.option(
+    "--secret-file", type=FILE, required=True, help="The file that holds the secret of the signatures."
+)
+@click.option(
+    "--scheme",
+    type=click.Choice(["standard", "github"]),
+    default="standard",
+    show_default=True,
+    help="How requests are signed: as Standard Webhooks says, or as GitHub does.",
+)
+@click.option("--listen", default="127.0.0.1:8421", show_default=True, metavar="HOST:PORT", help="Where.")
+@click.option("--sender", default="", metavar="NAME", help="Who says it; else the user.")
+@agent_option
+@pass_app
+def webhook(
+    app: App, channel: str, secret_file: Path, scheme: str, listen: str, sender: str, agent: str
+) -> None:
+    """Take signed HTTP requests until Ctrl-C, and say their bodies to an agent."""
+    from rlmd.clients.bots.signed import WAYS, key
+
+    secret = key(secret_in(secret_file, "secret_file"))
+    host, _, port = listen.rpartition(":")
+    if not port.isdecimal() or int(port) > 65_535:
+        remedy = "Give an address such as 127.0.0.1:8421."
+        raise InvalidInput(f"{listen!r} is no address.", field="listen", remedy=remedy)
+
+    async def work(client: Client) -> None:
+        from rlmd.clients.bots.webhook import Webhook
+
+        async with client.channel(channel) as connected:
+            await connected.start()
+            hook = Webhook(connected, agent, secret, WAYS[scheme], sender)
+
+            def listening(where: str) -> None:
+                out.note(f"Requests to {where} are said on channel {channel}. Stop it with Ctrl-C.")
+
+            await hook.serve(host.strip("[]"), int(port), listening)
+
+    _serve(app, "webhook", agent, work)
 
 
 @bot.command(
@@ -100,7 +169,8 @@ def unpair(app: App, bot: str, id: str) -> None:
         out.say(f"{person.name} ({person.bot}, {person.id}) is no longer channel {person.channel}.")
 
 
-def _secret(path: Path, field: str) -> str:
+def secret_in(path: Path, field: str) -> str:
+    """The one word that a file holds. Raises InvalidInput: it holds none, or more."""
     try:
         text = path.read_text().strip()
     except (OSError, UnicodeDecodeError) as exc:
@@ -111,29 +181,33 @@ def _secret(path: Path, field: str) -> str:
     return text
 
 
-def _serve(app: App, extra: str, make: Callable[[], Wire], agent: str) -> None:
+def _serve(app: App, extra: str, agent: str, work: Callable[[Client], Awaitable[None]]) -> None:
     """Run a bot here, until Ctrl-C or SIGTERM; then what is under way gets to its end."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    # In these are addresses, and in an address may be a token.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    # What this library warns of is either told by us, or has no meaning here.
+    logging.getLogger("discord").setLevel(logging.CRITICAL)
     with app.client() as client:
         client.agent(agent).get()
     try:
-        wire = make()
+        with contextlib.suppress(asyncio.CancelledError):
+            asyncio.run(_run(app, work))
     except ImportError as exc:
         remedy = f"pip install 'rlmd[{extra}]'"
         raise PreconditionFailed(f"A bot of this kind needs {exc.name}.", remedy=remedy) from exc
-    with contextlib.suppress(asyncio.CancelledError):
-        asyncio.run(_run(app, wire, agent))
 
 
-async def _run(app: App, wire: Wire, agent: str) -> None:
+async def _run(app: App, work: Callable[[Client], Awaitable[None]]) -> None:
     from rlmd.clients.aio import connect
-    from rlmd.clients.bots.bot import Bot
 
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with await connect(data=app.settings.data) as client:
-        out.note(f"The {wire.name} bot runs. Stop it with Ctrl-C.")
-        await Bot(client, wire, Book(app.settings.data), agent).serve()
+        await work(client)
+
+
+async def _carry(app: App, client: Client, wire: Wire, agent: str) -> None:
+    from rlmd.clients.bots.bot import Bot
+
+    out.note(f"The {wire.name} bot runs. Stop it with Ctrl-C.")
+    await Bot(client, wire, Book(app.settings.data), agent).serve()

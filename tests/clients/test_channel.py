@@ -85,6 +85,21 @@ def test_a_program_calls_tells_and_asks(client: rlmd.Client) -> None:
         assert "ValueError: too bright" in caught
 
 
+def test_who_chats_waits_for_a_call_of_somebody_who_is_there(client: rlmd.Client) -> None:
+    with client.channel("near") as channel:
+
+        @channel.function
+        async def measure(n: int) -> int:
+            # Longer than an idle sandbox is kept.
+            await asyncio.sleep(0.6)
+            return n
+
+        channel.start()
+        code = "from channels import near\nx = await asyncio.gather(near.measure(1), near.measure(2))"
+        reply = client.agent("main").chat(f"/py {code}\nreply(str(x))")
+        assert (reply.state, reply.text) == ("done", "[1, 2]")
+
+
 def test_what_is_said_wakes_the_agent_and_its_reply_comes_back(client: rlmd.Client) -> None:
     told: list[str] = []
     with client.channel("phone") as channel:

@@ -189,7 +189,7 @@ def test_errors_of_a_function_are_the_programs_to_catch(house: DaemonProcess, mi
 
 def test_a_function_that_never_returns_meets_its_time_limit(house: DaemonProcess, mind: ModelServer) -> None:
     slow = offer("wait")
-    slow.time_limit.CopyFrom(Duration(seconds=3))
+    slow.time_limit.CopyFrom(Duration(seconds=6))
     program = """
     from channels import slow
     try:

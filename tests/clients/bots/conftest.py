@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -20,14 +20,15 @@ from tests.daemon_process import DaemonProcess
 class BotProcess:
     """A bot that runs. Leaving the block ends it as a service manager does, and holds it to a clean end."""
 
-    def __init__(self, daemon: DaemonProcess, *arguments: str) -> None:
+    def __init__(self, daemon: DaemonProcess, *arguments: str, env: Mapping[str, str] = {}) -> None:
+        self._env = env
         self._command = [*COMMAND, "bot", *arguments]
         self._daemon = daemon
         self.said: list[str] = []
         """What it has written on stderr."""
 
     def start(self) -> Self:
-        env = {**self._daemon.env, "RLMD_DATA": str(self._daemon.data)}
+        env = {**self._daemon.env, "RLMD_DATA": str(self._daemon.data), **self._env}
         self._process = subprocess.Popen(self._command, env=env, stderr=subprocess.PIPE, text=True)
         assert self._process.stderr is not None
         self.said.append(self._process.stderr.readline())

@@ -134,10 +134,12 @@ def test_a_question_is_answered_by_a_text_or_elsewhere(
 
 def test_files_go_to_memory(client: rlmd.Client, api: TelegramServer, bot: BotProcess) -> None:
     memory = client.agent("main").memory
-    api.sends(ANN, "../list.txt", b"bread, milk", caption="/py reply(event.text)")
+    api.sends(ANN, "../list.txt", b"bread, milk", caption="A list for you.")
     api.wait(lambda: api.texts(ANN))
     api.sends(ANN, "tone.raw", b"\0\xff\1")
     api.wait(lambda: len(api.texts(ANN)) == 2)
+    heard = [each.text for each in client.agent("main").log.recent(20)]
+    assert "A list for you.\n[file inbox/ann/list.txt, 11 bytes]" in heard
     assert memory.names("inbox/ann/") == ["inbox/ann/list.txt", "inbox/ann/tone.raw"]
     assert memory.get("inbox/ann/list.txt") == "bread, milk"
     assert memory.get("inbox/ann/tone.raw") == b"\0\xff\1"
