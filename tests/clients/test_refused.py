@@ -124,6 +124,7 @@ REFUSED: list[tuple[str, Call]] = [
     ("question", lambda c: c.questions.answer(3, "yes")),  # type: ignore[arg-type]
     ("channel", lambda c: c.channel(3)),  # type: ignore[arg-type]
     ("grace", lambda c: c.channel("x", grace="long")),  # type: ignore[arg-type]
+    ("external", lambda c: c.channel("x", external=1)),  # type: ignore[arg-type]
     ("agent", lambda c: c.channel("x").say("hi", 3)),  # type: ignore[arg-type]
     ("text", lambda c: c.channel("x").say(b"hi")),  # type: ignore[arg-type]
     ("sender", lambda c: c.channel("x").say("hi", sender=3)),  # type: ignore[arg-type]

@@ -70,8 +70,9 @@ def test_a_signed_request_wakes_the_agent_once(client: rlmd.Client, hook: str) -
     agent = client.agent("main")
     assert agent.run(told["run"]).wait().state == "done"
     assert post(hook, body, headers) == (202, told)
-    said = [each.text for each in agent.log.recent(20) if each.run == told["run"] and each.from_agent]
-    assert said == ["ci on builds"]
+    run = [each for each in agent.log.recent(20) if each.run == told["run"]]
+    assert [each.text for each in run if each.from_agent] == ["ci on builds"]
+    assert {each.origin for each in run} == {"external"}
 
 
 def test_a_question_can_be_answered_over_http(client: rlmd.Client, hook: str) -> None:
