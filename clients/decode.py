@@ -28,6 +28,7 @@ from .records import (
     Call,
     Change,
     ChannelInfo,
+    Delivery,
     Fate,
     FunctionInfo,
     Hit,
@@ -102,6 +103,12 @@ _SCHEDULE_STATES = {
     schedules_pb2.SCHEDULE_STATE_ENDED: ScheduleState.ENDED,
     schedules_pb2.SCHEDULE_STATE_BROKEN: ScheduleState.BROKEN,
     schedules_pb2.SCHEDULE_STATE_DELETED: ScheduleState.DELETED,
+}
+_DELIVERIES = {
+    runs_pb2.DELIVERY_PENDING: Delivery.PENDING,
+    runs_pb2.DELIVERY_HELD: Delivery.HELD,
+    runs_pb2.DELIVERY_DELIVERED: Delivery.DELIVERED,
+    runs_pb2.DELIVERY_NOTHING: Delivery.NOTHING,
 }
 _FATES = {
     schedules_pb2.FATE_PENDING: Fate.PENDING,
@@ -264,6 +271,7 @@ def agent(message: agents_pb2.Agent) -> AgentInfo:
         instructions=message.instructions,
         model=message.model,
         sub_model=message.sub_model,
+        quiet=message.quiet,
         space=last(message.space),
         limits=Limits(
             steps=limits.steps or None,
@@ -359,6 +367,8 @@ def run(message: runs_pb2.Run) -> RunInfo:
         start_time=_time(message, "start_time"),
         end_time=_time(message, "end_time"),
         steps=tuple(map(step, message.steps)),
+        delivery=_DELIVERIES.get(message.delivery),
+        deliver_time=_time(message, "deliver_time"),
     )
 
 

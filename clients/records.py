@@ -249,6 +249,8 @@ class AgentInfo:
     model: str
     """Empty means the daemon's."""
     sub_model: str
+    quiet: str
+    """Hours in which what its schedules have to say is held back; empty for none."""
     space: str
     limits: Limits
     create_time: datetime
@@ -303,6 +305,15 @@ class Step:
     end_time: datetime | None
 
 
+class Delivery(StrEnum):
+    """Where what a run of a schedule has to say has got to."""
+
+    PENDING = "pending"
+    HELD = "held"
+    DELIVERED = "delivered"
+    NOTHING = "nothing"
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunInfo:
     """What an agent did, or does, about one event."""
@@ -327,6 +338,10 @@ class RunInfo:
     start_time: datetime | None
     end_time: datetime | None
     steps: Sequence[Step] = field(default=(), repr=False)
+    delivery: Delivery | None = None
+    """Where what it has to say has got to, if a schedule began it; only in lists."""
+    deliver_time: datetime | None = None
+    """When that was told, or will be."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,7 +76,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event) -> None:
         stack.push_async_callback(model.close)
         sandbox = await stack.enter_async_context(Sandbox(folder=settings.data / "sandbox"))
         log.info("sandbox workers run %s bubblewrap", "under" if sandbox.confined else "without")
-        bell = Bell(settings.bell)
+        bell = Bell(settings.bell, clock)
         equipment = Equipment(
             clock=clock,
             zone=ZoneInfo(settings.timezone),
@@ -104,7 +104,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event) -> None:
         stack.push_async_callback(engine.stop, GRACE_SECONDS)
         quiet = timedelta(minutes=settings.tidy_idle_minutes)
         await stack.enter_async_context(Tidying(house, engine, quiet))
-        bell.start(engine.ticker.ring, house.times())
+        bell.start(engine.ticker.ring, house.times)
         stack.callback(bell.stop)
         await server.start()
         stack.push_async_callback(server.stop)

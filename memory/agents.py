@@ -16,6 +16,7 @@ from .budgets import forget_agent
 from .clock import from_micros, to_micros
 from .names import check_id, check_text, short
 from .prepared import Prepared
+from .quiet import check_quiet
 from .records import Agent, RunLimits, RunState, User
 from .sweeping import leave_space
 from .tables import agents, index_queue, runs, spaces
@@ -53,6 +54,7 @@ class Agents:
         model: str = "",
         sub_model: str = "",
         limits: RunLimits | None = None,
+        quiet: str = "",
     ) -> Agent:
         """An agent and its home space. Raises AlreadyExists or InvalidInput."""
         check_id(name, "agent_id")
@@ -68,7 +70,8 @@ class Agents:
         space_id = self._connection.execute(insert(spaces).returning(spaces.c.id), mine).scalar_one()
         now = to_micros(self._now)
         times = {"create_time": now, "update_time": now}
-        row = {**mine, "space_id": space_id, "limits": _dump(limits), **fields, **times}
+        row = {**mine, "space_id": space_id, "limits": _dump(limits), "quiet": check_quiet(quiet)}
+        row |= {**fields, **times}
         self._connection.execute(insert(agents), row)
         return self.get(name)
 
@@ -91,11 +94,17 @@ class Agents:
         return [_agent(row) for row in self._connection.execute(statement)]
 
     def update(self, name: str, changes: Mapping[str, Any]) -> Agent:
-        """Change `instructions`, `model`, `sub_model` or `limits`. Raises NotFound or InvalidInput."""
+        """Change texts, `limits` or `quiet`, as in `create`. Raises NotFound or InvalidInput."""
         agent = self.get(name)
         fields = dict(changes)
         limits = check_limits(fields.pop("limits", agent.limits))
-        values = {**_checked(fields), "limits": _dump(limits), "update_time": to_micros(self._now)}
+        quiet = check_quiet(fields.pop("quiet", agent.quiet))
+        values = {
+            **_checked(fields),
+            "quiet": quiet,
+            "limits": _dump(limits),
+            "update_time": to_micros(self._now),
+        }
         self._connection.execute(update(agents).where(agents.c.id == agent.id).values(**values))
         return self.get(name)
 
@@ -158,6 +167,7 @@ def _agent(row: Any) -> Agent:
         sub_model=row.sub_model,
         space=row.name,
         limits=RunLimits(**json.loads(row.limits)),
+        quiet=row.quiet,
         create_time=from_micros(row.create_time),
         update_time=from_micros(row.update_time),
     )

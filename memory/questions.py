@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, insert, or_, select, update
 
 from rlmd.errors import InvalidInput, NotFound, PreconditionFailed
 
@@ -21,7 +22,7 @@ from .names import check_channel, check_text, short
 from .outbox import Outbox
 from .prepared import Prepared
 from .records import Agent, Form, ParcelKind, Question, QuestionState, Run, User
-from .tables import agents, questions
+from .tables import agents, question_channels, questions
 
 MAX_TEXT = 20_000
 MAX_CHOICES = 100
@@ -33,13 +34,25 @@ _OPEN = QuestionState.OPEN.value
 _mine: Select[Any] = select(questions, agents.c.name.label("agent_name")).join(
     agents, questions.c.agent_id == agents.c.id
 )
+
+
+def _put_on(channel: Any) -> ColumnElement[bool]:
+    """Whether a question was put on a channel."""
+    also = select(question_channels.c.question_id).where(
+        question_channels.c.question_id == questions.c.id,
+        question_channels.c.channel == channel,
+        question_channels.c.told.is_(True),
+    )
+    return or_(questions.c.channel == channel, also.exists())
+
+
 # Each message of a person asks this.
 _waiting = Prepared(
     select(questions.c.id)
     .where(
         questions.c.agent_id == bindparam("agent"),
         questions.c.state == _OPEN,
-        questions.c.channel == bindparam("channel"),
+        _put_on(bindparam("channel")),
     )
     .limit(1)
 )
@@ -76,9 +89,16 @@ class Questions:
         text: str,
         form: Form,
         expire_time: datetime | None,
+        part: int = 0,
+        also: Mapping[str, datetime] = {},
     ) -> Question:
-        """An open question of a call. Raises InvalidInput: no text, or a bad channel or form."""
-        check_channel(channel)
+        """An open question of a call; `also` are other channels, with the time from which it is put there.
+
+        Raises:
+            InvalidInput: no text, or a bad channel or form.
+        """
+        for each in (channel, *also):
+            check_channel(each)
         check_text(text, "question", limit=MAX_TEXT)
         if not text.strip():
             raise InvalidInput("the question has no text", field="question", remedy="Ask something.")
@@ -87,6 +107,7 @@ class Questions:
             "run_id": run.id,
             "root_id": run.root,
             "call": call,
+            "part": part,
             "channel": channel,
             "text": text,
             "form": dump(check_form(form)),
@@ -98,7 +119,28 @@ class Questions:
         }
         added = self._connection.execute(insert(questions).returning(questions.c.id), row).scalar_one()
         self._outbox.post(channel, ParcelKind.QUESTION, agent.id, added)
+        for other, due in also.items():
+            place = {"question_id": added, "channel": other, "due_time": to_micros(due), "told": False}
+            self._connection.execute(insert(question_channels), place)
         return self.get(added)
+
+    def put_further(self, asked: Question) -> list[str]:
+        """Put an open question where it is due by now; gives these channels."""
+        due = question_channels.c.due_time <= to_micros(self._now)
+        place = question_channels.c.question_id == asked.id
+        statement = (
+            update(question_channels)
+            .where(place, due, question_channels.c.told.is_(False))
+            .values(told=True)
+            .returning(question_channels.c.channel)
+        )
+        found = list(self._connection.scalars(statement))
+        agent_id = select(questions.c.agent_id).where(questions.c.id == asked.id)
+        for channel in found:
+            self._outbox.post(
+                channel, ParcelKind.QUESTION, self._connection.execute(agent_id).scalar_one(), asked.id
+            )
+        return found
 
     def get(self, question_id: int, *, agent: str | None = None) -> Question:
         """Raises NotFound, also for a question of another user or agent."""
@@ -109,10 +151,15 @@ class Questions:
             )
         return found[0]
 
-    def of_call(self, run: Run, call: int) -> Question | None:
-        """The question that a call of a run asked."""
-        found = self._several(_mine.where(questions.c.run_id == run.id, questions.c.call == call))
+    def find(self, agent: Agent, question_id: int) -> Question | None:
+        """A question of an agent, if there is that."""
+        found = self._several(_mine.where(questions.c.id == question_id, questions.c.agent_id == agent.id))
         return found[0] if found else None
+
+    def of_call(self, run: Run, call: int) -> list[Question]:
+        """What a call of a run asked: one question, or one for each of several people."""
+        mine = _mine.where(questions.c.run_id == run.id, questions.c.call == call)
+        return self._several(mine.order_by(questions.c.part))
 
     def wait_on(self, agent: Agent, channel: str) -> bool:
         """Whether an answer to something that the agent has asked is awaited on a channel."""
@@ -136,7 +183,7 @@ class Questions:
         if agent is not None:
             statement = statement.where(agents.c.name == agent)
         if channel:
-            statement = statement.where(questions.c.channel == channel)
+            statement = statement.where(_put_on(channel))
         if run is not None:
             statement = statement.where(questions.c.run_id == run)
         if before is not None:
@@ -179,12 +226,20 @@ class Questions:
         agent_id = self._connection.execute(_end, given).scalar()
         if agent_id is None:
             return False
-        self._outbox.post(asked.channel, ParcelKind.CLOSED, agent_id, asked.id)
+        for channel in (asked.channel, *self.get(asked.id).also):
+            self._outbox.post(channel, ParcelKind.CLOSED, agent_id, asked.id)
         return True
 
     def _several(self, statement: Select[Any]) -> list[Question]:
-        mine = statement.where(agents.c.user_id == self._user.id)
-        return [_question(row) for row in self._connection.execute(mine)]
+        rows = self._connection.execute(statement.where(agents.c.user_id == self._user.id)).all()
+        ids = [row.id for row in rows]
+        further = defaultdict[int, list[Any]](list)
+        if ids:
+            of = question_channels.c.question_id.in_(ids)
+            places = select(question_channels).where(of).order_by(question_channels.c.due_time)
+            for place in self._connection.execute(places):
+                further[place.question_id].append(place)
+        return [_question(row, further.get(row.id, ())) for row in rows]
 
 
 def check_form(form: Form) -> Form:
@@ -229,7 +284,8 @@ def closed(asked: Question) -> str:
     """Why a question is no longer open, as the end of a sentence."""
     match asked.state:
         case QuestionState.ANSWERED:
-            return f"was answered by {asked.answered_by} on {asked.answered_on}"
+            where = f" on {asked.answered_on}" if asked.answered_on else ""
+            return f"was answered by {asked.answered_by}{where}"
         case QuestionState.EXPIRED:
             return "was not answered in time"
     return "is no longer asked: its run has ended"
@@ -291,8 +347,9 @@ def dump(form: Form) -> str:
     return json.dumps({"choices": list(form.choices), "type": form.type, "fields": dict(form.fields)})
 
 
-def _question(row: Any) -> Question:
+def _question(row: Any, places: Sequence[Any]) -> Question:
     form = json.loads(row.form)
+    coming = [place.due_time for place in places if not place.told]
     return Question(
         id=row.id,
         agent=row.agent_name,
@@ -309,4 +366,6 @@ def _question(row: Any) -> Question:
         ask_time=from_micros(row.ask_time),
         expire_time=None if row.expire_time is None else from_micros(row.expire_time),
         end_time=None if row.end_time is None else from_micros(row.end_time),
+        also=tuple(place.channel for place in places if place.told),
+        next_time=from_micros(min(coming)) if coming else None,
     )

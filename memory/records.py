@@ -122,6 +122,16 @@ class Fate(StrEnum):
     FAILED = "failed"
 
 
+class DeliveryState(StrEnum):
+    PENDING = "pending"
+    """Its run is under way."""
+    HELD = "held"
+    """It waits until the agent may disturb."""
+    DELIVERED = "delivered"
+    NOTHING = "nothing"
+    """The run had nothing to say."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class User:
     id: int
@@ -166,6 +176,8 @@ class Agent:
     space: str
     """Name of its home space."""
     limits: RunLimits
+    quiet: str = ""
+    """When what its schedules have to say is held back (see quiet.py); empty for never."""
     create_time: datetime
     update_time: datetime
 
@@ -288,7 +300,7 @@ class Question:
     """The run at the top of its tree, which goes on when it is answered."""
     call: int
     channel: str
-    """Where it was asked."""
+    """Where it was asked first."""
     text: str
     form: Form
     state: QuestionState
@@ -300,6 +312,15 @@ class Question:
     ask_time: datetime
     expire_time: datetime | None
     end_time: datetime | None
+    also: Sequence[str] = ()
+    """Where else it was asked."""
+    next_time: datetime | None = None
+    """When it is to be asked somewhere else, if it is still open."""
+
+    @property
+    def until(self) -> datetime | None:
+        """When there is something to do about it, if nobody answers; None if there will not be."""
+        return min((time for time in (self.next_time, self.expire_time) if time is not None), default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -429,6 +450,15 @@ class Occurrence:
     reason: str
     create_time: datetime
     end_time: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """Where what a run of a schedule has to say has got to."""
+
+    state: DeliveryState
+    time: datetime | None
+    """When it was told, or will be."""
 
 
 @dataclass(frozen=True, kw_only=True)

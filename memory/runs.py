@@ -87,7 +87,7 @@ _queue = Prepared(
     _add_run,
     [
         "agent_id", "event_id", "parent_id", "parent_call", "root_id", "depth", "state", "reason", "limits",
-        "seed", "attempts", "create_time",
+        "seed", "attempts", "origin", "create_time",
     ],
 )  # fmt: skip
 _root = Prepared(update(runs).where(runs.c.id == bindparam("run")).values(root_id=bindparam("run")))
@@ -270,16 +270,19 @@ class Runs:
         *,
         agent: str | None = None,
         states: Sequence[RunState] = (),
+        kind: str = "",
         children: bool = False,
         before: int | None = None,
         most: int = 100,
     ) -> list[Run]:
-        """Runs, newest first; `before` is the id at which the last page ended."""
+        """Runs, newest first, of one kind of event if it is given; `before` is where the last page ended."""
         statement = _joined.where(agents.c.user_id == self._user.id).order_by(runs.c.id.desc()).limit(most)
         if agent is not None:
             statement = statement.where(agents.c.name == agent)
         if states:
             statement = statement.where(runs.c.state.in_([state.value for state in states]))
+        if kind:
+            statement = statement.where(events.c.kind == kind)
         if not children:
             statement = statement.where(runs.c.parent_id.is_(None))
         if before is not None:

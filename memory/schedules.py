@@ -400,9 +400,9 @@ def due(connection: Connection, now: datetime, most: int) -> list[tuple[int, int
     return [(user_id, schedule_id) for user_id, schedule_id in connection.execute(statement)]
 
 
-def times(connection: Connection) -> dict[int, datetime]:
-    """When each schedule of all users fires next, of those that do."""
-    statement = select(schedules.c.id, schedules.c.next_time).where(schedules.c.next_time.is_not(None))
+def times(connection: Connection, until: datetime) -> dict[int, datetime]:
+    """When each schedule of all users fires next, of those that do until then."""
+    statement = select(schedules.c.id, schedules.c.next_time).where(schedules.c.next_time <= to_micros(until))
     return {schedule_id: from_micros(time) for schedule_id, time in connection.execute(statement)}
 
 

@@ -33,6 +33,7 @@ from .channel_calls import ChannelCalls
 from .channels import Channels
 from .clock import Clock, to_micros
 from .database import Database, translated
+from .deliveries import Deliveries, held
 from .journal import Journal
 from .ledger import Ledger
 from .log import Log
@@ -149,18 +150,25 @@ class House:
 
     def due(self, now: datetime, most: int) -> list[tuple[User, int]]:
         """Schedules that fire by now, with their users, the longest due first."""
+        return self._with_users(lambda connection: due(connection, now, most))
+
+    def held(self, now: datetime, most: int) -> list[tuple[User, int]]:
+        """Messages that were held back and may be told by now, with their users, in order."""
+        return self._with_users(lambda connection: held(connection, now, most))
+
+    def _with_users(self, work: Callable[[Connection], list[tuple[int, int]]]) -> list[tuple[User, int]]:
         with self.database.reading() as connection:
-            found = due(connection, now, most)
+            found = work(connection)
             if not found:
                 return []
             accounts = Accounts(connection, self.clock.now())
             names = {row.id: row.name for row in connection.execute(select(users.c.id, users.c.name))}
-            return [(accounts.user(names[user_id]), schedule_id) for user_id, schedule_id in found]
+            return [(accounts.user(names[user_id]), number) for user_id, number in found]
 
-    def times(self) -> dict[int, datetime]:
-        """When each schedule of all users fires next, of those that do."""
+    def times(self, until: datetime) -> dict[int, datetime]:
+        """When each schedule of all users fires next, of those that do until then."""
         with self.database.reading() as connection:
-            return times(connection)
+            return times(connection, until)
 
     def held_up(self, day: str) -> list[tuple[User, int]]:
         """Runs that wait because a budget was used up, and need not any more, with their users."""
@@ -275,6 +283,10 @@ class Transaction:
     @property
     def permits(self) -> Permits:
         return Permits(self._connection, self.now, self.user)
+
+    @property
+    def deliveries(self) -> Deliveries:
+        return Deliveries(self._connection, self.now, self.user)
 
     @property
     def schedules(self) -> Schedules:

@@ -77,6 +77,8 @@ agents = Table(
     Column("model", Text, nullable=False),
     Column("sub_model", Text, nullable=False),
     Column("limits", Text, nullable=False),
+    # When it does not disturb (see quiet.py); empty for never.
+    Column("quiet", Text, nullable=False, server_default=""),
     Column("create_time", BigInteger, nullable=False),
     Column("update_time", BigInteger, nullable=False),
     UniqueConstraint("user_id", "name"),
@@ -213,6 +215,8 @@ questions = Table(
     Column("run_id", BigInteger, nullable=False),
     Column("root_id", BigInteger, nullable=False, index=True),
     Column("call", Integer, nullable=False),
+    # Counts the questions of a call that asks several people for an answer each.
+    Column("part", Integer, nullable=False, server_default="0"),
     Column("channel", Text, nullable=False),
     Column("text", Text, nullable=False),
     # What an answer must be, as JSON (see questions.py).
@@ -224,9 +228,20 @@ questions = Table(
     Column("ask_time", BigInteger, nullable=False),
     Column("expire_time", BigInteger),
     Column("end_time", BigInteger),
-    UniqueConstraint("run_id", "call"),
+    UniqueConstraint("run_id", "call", "part"),
     Index("ix_questions_agent_id_state", "agent_id", "state"),
     sqlite_autoincrement=True,
+)
+
+question_channels = Table(
+    "question_channels",
+    metadata,
+    # Where a question is put besides its first channel, and from when on.
+    Column("question_id", ForeignKey("questions.id", ondelete="CASCADE"), primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("due_time", BigInteger, nullable=False),
+    Column("told", Boolean, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 permits = Table(
@@ -354,6 +369,22 @@ occurrences = Table(
     Column("end_time", BigInteger),
     # Whatever crashes, sleeps or jumps: never twice.
     UniqueConstraint("schedule_id", "due_time"),
+    sqlite_autoincrement=True,
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    # What a run of a schedule said while its agent must not disturb: a message that is held back.
+    Column("id", BigId, primary_key=True),
+    Column("agent_id", ForeignKey("agents.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("run_id", BigInteger, nullable=False, index=True),
+    Column("channel", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("origin", Integer, nullable=False),
+    # When it is told, and when it was.
+    Column("due_time", BigInteger, nullable=False, index=True),
+    Column("end_time", BigInteger),
     sqlite_autoincrement=True,
 )
 

@@ -105,10 +105,15 @@ class Client:
         return [decode.agent(message) async for message in pages]
 
     async def runs(
-        self, *, states: Collection[RunState] = (), children: bool = False, n: int | None = None
+        self,
+        *,
+        states: Collection[RunState] = (),
+        children: bool = False,
+        background: bool = False,
+        n: int | None = None,
     ) -> list[RunInfo]:
         """The runs of all your agents, newest first, without their steps; see `Agent.runs`."""
-        return await list_runs(self._connection, "agents/-", states, children, n)
+        return await list_runs(self._connection, "agents/-", states, children, background, n)
 
     async def create_agent(
         self,
@@ -118,6 +123,7 @@ class Client:
         model: str = "",
         sub_model: str = "",
         limits: Limits | None = None,
+        quiet: str = "",
     ) -> Agent:
         """Make an agent with an empty home space.
 
@@ -129,6 +135,7 @@ class Client:
             model=check_str(model, "model"),
             sub_model=check_str(sub_model, "sub_model"),
             limits=to_limits(limits),
+            quiet=check_str(quiet, "quiet"),
         )
         request = agents_pb2.CreateAgentRequest(
             agent_id=check_str(name, "agent"), agent=agent, request_id=request_id()

@@ -29,6 +29,9 @@ def _settings(function: F) -> F:
         click.option("--instructions", help="Who it is and how it should act."),
         click.option("--model", help="Its model; '' means the daemon's."),
         click.option("--sub-model", help="The model of `llm` and `rlm` calls; '' means the daemon's."),
+        click.option(
+            "--quiet", help="Hours in which its schedules do not disturb: 22:00-07:00; '' for none."
+        ),
         click.option("--steps", type=click.IntRange(0, 1000), help="Steps of a run; 0 means the default."),
         click.option("--depth", type=click.IntRange(0, 8), help="Levels of `rlm` below a run."),
         click.option("--seconds", type=click.IntRange(0, 86_400), help="Wall time of a run."),
@@ -139,6 +142,7 @@ def _show(app: App, found: AgentInfo) -> None:
             "model": found.model or "(daemon's)",
             "sub-model": found.sub_model or "(daemon's)",
             "space": found.space,
+            "quiet": found.quiet or "never",
             "limits": " ".join(f"{name}={value}" for name, value in limits.items()) or "(daemon's)",
             "created": out.local(found.create_time),
             "updated": out.local(found.update_time),

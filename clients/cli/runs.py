@@ -38,6 +38,7 @@ def handle(client: Client, agent: str, id: str) -> Run:
     examples="""
         rlmd run list -n 5
         rlmd run list --state failed --state cancelled
+        rlmd run list --background
     """,
 )
 @click.option("-n", default=20, show_default=True, type=COUNT, help="How many at most.")
@@ -49,17 +50,33 @@ def handle(client: Client, agent: str, id: str) -> Run:
     help="Only in this state.",
 )
 @click.option("--children", is_flag=True, help="Also runs that other runs began.")
+@click.option(
+    "--background", is_flag=True, help="Only what schedules began, and whether its outcome is told."
+)
 @agent_option
 @pass_app
-def list_(app: App, n: int, states: tuple[str, ...], children: bool, agent: str) -> None:
+def list_(app: App, n: int, states: tuple[str, ...], children: bool, background: bool, agent: str) -> None:
     """Runs, newest first."""
     with app.client() as client:
-        found = client.agent(agent).runs(states=[RunState(s) for s in states], children=children, n=n)
+        found = client.agent(agent).runs(
+            states=[RunState(s) for s in states], children=children, background=background, n=n
+        )
     if app.json:
         out.print_json(found)
         return
-    rows = [(r.id, r.state, out.local(r.create_time), r.step_count, out.cut(r.event_text, 60)) for r in found]
+    if background:
+        told = [
+            (r.id, r.state, r.delivery, out.local(r.deliver_time), out.local(r.create_time), _event(r))
+            for r in found
+        ]
+        out.table(("run", "state", "delivery", "told", "begun", "event"), told, empty="There are none.")
+        return
+    rows = [(r.id, r.state, out.local(r.create_time), r.step_count, _event(r)) for r in found]
     out.table(("run", "state", "begun", "steps", "event"), rows, empty="There are none.")
+
+
+def _event(run: RunInfo) -> str:
+    return out.cut(run.event_text, 60)
 
 
 @run.command(examples="rlmd run show 12 --json")

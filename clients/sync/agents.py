@@ -55,9 +55,16 @@ class Agent:
         model: str | None = None,
         sub_model: str | None = None,
         limits: Limits | None = None,
+        quiet: str | None = None,
     ) -> AgentInfo:
         """Change what is given. Empty texts, and None in `limits`, mean the daemon's defaults."""
-        given = {"instructions": instructions, "model": model, "sub_model": sub_model, "limits": limits}
+        given = {
+            "instructions": instructions,
+            "model": model,
+            "sub_model": sub_model,
+            "limits": limits,
+            "quiet": quiet,
+        }
         mask = FieldMask(paths=[name for name, value in given.items() if value is not None])
         agent = agents_pb2.Agent(
             name=self._resource,
@@ -65,6 +72,7 @@ class Agent:
             model=check_str("" if model is None else model, "model"),
             sub_model=check_str("" if sub_model is None else sub_model, "sub_model"),
             limits=to_limits(limits),
+            quiet=check_str("" if quiet is None else quiet, "quiet"),
         )
         request = agents_pb2.UpdateAgentRequest(agent=agent, update_mask=mask, request_id=request_id())
         return decode.agent(self._connection.call(self._agents.UpdateAgent, request))
@@ -171,16 +179,22 @@ class Agent:
         return Run(self._connection, self.name, check_str(id, "id"))
 
     def runs(
-        self, *, states: Collection[RunState] = (), children: bool = False, n: int | None = None
+        self,
+        *,
+        states: Collection[RunState] = (),
+        children: bool = False,
+        background: bool = False,
+        n: int | None = None,
     ) -> list[RunInfo]:
         """The runs of this agent, newest first, without their steps.
 
         Args:
             states: Only runs in one of these states; empty means all.
             children: Whether runs that other runs began by `rlm` are listed too.
+            background: Only those that schedules began, with where what they have to say has got to.
             n: How many at most; None means all.
         """
-        return list_runs(self._connection, self._resource, states, children, n)
+        return list_runs(self._connection, self._resource, states, children, background, n)
 
     def _saying(self, text: str, channel: str) -> channels_pb2.SendRequest:
         return channels_pb2.SendRequest(
@@ -207,7 +221,12 @@ def to_limits(limits: Limits | None) -> agents_pb2.RunLimits | None:
 
 
 def list_runs(
-    connection: Connection, parent: str, states: Collection[RunState], children: bool, n: int | None
+    connection: Connection,
+    parent: str,
+    states: Collection[RunState],
+    children: bool,
+    background: bool,
+    n: int | None,
 ) -> list[RunInfo]:
     """Runs of `agents/{agent}`, or of all with `agents/-`; see `Agent.runs`."""
     most = None if n is None else check_int(n, "n", 1)
@@ -218,6 +237,7 @@ def list_runs(
         page_size=min(most or 1000, 1000),
         states=[check_choice(state, decode.STATES, "states") for state in states],
         show_children=check_bool(children, "children"),
+        background=check_bool(background, "background"),
     )
     found: list[RunInfo] = []
     for message in connection.pages(RunsStub(connection.channel).ListRuns, request, "runs"):

@@ -104,10 +104,15 @@ class Client:
         return [decode.agent(message) for message in pages]
 
     def runs(
-        self, *, states: Collection[RunState] = (), children: bool = False, n: int | None = None
+        self,
+        *,
+        states: Collection[RunState] = (),
+        children: bool = False,
+        background: bool = False,
+        n: int | None = None,
     ) -> list[RunInfo]:
         """The runs of all your agents, newest first, without their steps; see `Agent.runs`."""
-        return list_runs(self._connection, "agents/-", states, children, n)
+        return list_runs(self._connection, "agents/-", states, children, background, n)
 
     def create_agent(
         self,
@@ -117,6 +122,7 @@ class Client:
         model: str = "",
         sub_model: str = "",
         limits: Limits | None = None,
+        quiet: str = "",
     ) -> Agent:
         """Make an agent with an empty home space.
 
@@ -128,6 +134,7 @@ class Client:
             model=check_str(model, "model"),
             sub_model=check_str(sub_model, "sub_model"),
             limits=to_limits(limits),
+            quiet=check_str(quiet, "quiet"),
         )
         request = agents_pb2.CreateAgentRequest(
             agent_id=check_str(name, "agent"), agent=agent, request_id=request_id()

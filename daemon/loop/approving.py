@@ -25,17 +25,21 @@ MAX_SHOWN = 8_000
 class Consequence:
     """A call that reaches further than the run's own memory and conversation."""
 
-    what: str
-    """By which it is permitted, such as `home.lights`."""
+    whats: Sequence[str]
+    """By which it is permitted, such as `home.lights`; it takes all of them."""
     shown: str
     """The call with its arguments, as the owner is shown it."""
 
+    @property
+    def what(self) -> str:
+        return " and ".join(self.whats)
 
-def consequence(what: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Consequence:
+
+def consequence(whats: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Consequence:
     given = [_literal(value) for value in args] + [
         f"{key}={_literal(value)}" for key, value in kwargs.items()
     ]
-    return Consequence(what, f"{what}({', '.join(given)})")
+    return Consequence(whats, f"{' and '.join(whats)}({', '.join(given)})")
 
 
 def question(run: Run, about: Consequence) -> str:

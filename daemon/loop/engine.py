@@ -38,7 +38,7 @@ from rlmd.memory.records import (
 )
 from rlmd.memory.store import House, Store, Transaction, digest_of
 
-from . import budgets, calling
+from . import asking, budgets, calling
 from .equipment import Equipment, Tree
 from .fork import MISSING, fork
 from .mailbox import Accepted, Letter, receive
@@ -230,7 +230,7 @@ class Engine:
         """
 
         async def take() -> Question:
-            answered = await store.write(lambda tx: tx.questions.answer(question_id, given, by=by, on=on))
+            answered = await store.write(lambda tx: asking.answer(tx, question_id, given, by=by, on=on))
             await self._wake(store, answered)
             return answered
 

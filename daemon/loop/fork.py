@@ -6,6 +6,7 @@ answer given, or is had anew. What the past had done to memory stays done, once;
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rlmd.errors import InvalidInput, NotFound, PreconditionFailed
@@ -81,4 +82,12 @@ def _fitting(tx: Transaction, run: Run, call: Entry, answer: Any) -> Any:
             remedy="Give what it could.",
         )
     asked = tx.questions.of_call(run, call.call)
-    return answer if asked is None else questions.fit(asked.form, answer)
+    if len(asked) < 2:
+        return questions.fit(asked[0].form, answer) if asked else answer
+    if not isinstance(answer, Mapping) or set(answer) != {each.channel for each in asked}:
+        raise InvalidInput(
+            "several were asked, and there is not an answer for each",
+            field="answer",
+            remedy=f"Give a value for each of {', '.join(each.channel for each in asked)}.",
+        )
+    return {each.channel: questions.fit(each.form, answer[each.channel]) for each in asked}

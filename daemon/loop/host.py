@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from rlmd.daemon.repl.api import Call, Ended, Outcome, Raised, Returned
 from rlmd.daemon.repl.channels import NOBODY, Listing
+from rlmd.daemon.schedules import background
 from rlmd.errors import InternalError, InvalidInput, NotFound, PreconditionFailed, RlmdError, Unavailable
 from rlmd.memory.log import MAX_TEXT
 from rlmd.memory.records import Agent, Author, Entry, EntryKind, Origin, Run
@@ -452,18 +453,11 @@ class RunHost:
         self.effects.append(Effect(call.number, REPLY_SENT))
 
     def _say(self, transaction: Transaction, call: Call, text: str) -> Row:
-        message = transaction.log(self._agent.name).add(
-            channel=self._run.event.channel,
-            sender=self._agent.name,
-            text=text,
-            origin=min(Origin.AGENT, self.origin),
-            from_agent=True,
-            run=self._run.id,
-        )
+        origin = min(Origin.AGENT, self.origin)
         data = {
             "args": {"args": [text], "kwargs": {}},
             "digest": digest(call),
-            "result": {"message": message.id},
+            "result": background.say(transaction, self._agent, self._run, text, origin),
         }
         return self._row(EntryKind.CALL, call, data)
 

@@ -10,7 +10,8 @@ from rlmd.memory.names import check_channel
 from rlmd.memory.records import EntryKind, Message, Origin, Question, Run, RunState
 from rlmd.memory.store import Transaction, digest_of
 
-from .asking import matched, which
+from . import asking
+from .asking import Match, matched
 from .equipment import Equipment
 
 
@@ -82,8 +83,8 @@ def _receive(tx: Transaction, equipment: Equipment, letter: Letter) -> Accepted:
         message=message.id,
         origin=letter.origin,
     )
-    if match.ambiguous:
-        _ask_which(tx, letter, run, which(match.ambiguous))
+    if match.told:
+        _tell(tx, letter, run, match)
         return Accepted(message=message, run=tx.runs.get(run.id))
     return Accepted(message=message, run=run, fresh=True)
 
@@ -92,12 +93,13 @@ def _answer(tx: Transaction, letter: Letter, asked: Question, answer: str) -> Ac
     root = tx.runs.get(asked.root)
     message = _write(tx, letter, run=root.id)
     after = tx.journal(root.id).length()
-    answered = tx.questions.answer(asked.id, answer, by=letter.sender, on=letter.channel)
+    answered = asking.answer(tx, asked.id, answer, by=letter.sender, on=letter.channel)
     return Accepted(message=message, run=root, after=after, answered=answered)
 
 
-def _ask_which(tx: Transaction, letter: Letter, run: Run, text: str) -> None:
-    """Several questions are open, and the message may answer any: its run is no more than to say so."""
+def _tell(tx: Transaction, letter: Letter, run: Run, match: Match) -> None:
+    """It answers none that is open, or nobody can tell which: its run is no more than to say so."""
+    text = match.told
     said = tx.log(letter.agent).add(
         channel=letter.channel,
         sender=letter.agent,
@@ -109,7 +111,7 @@ def _ask_which(tx: Transaction, letter: Letter, run: Run, text: str) -> None:
     journal = tx.journal(run.id)
     call = {"args": {"args": [text], "kwargs": {}}, "digest": "", "result": {"message": said.id}}
     journal.add(EntryKind.CALL, call, call=1, name="reply")
-    reason = "several questions are open, and it was not clear which one the message answers"
+    reason = match.reason
     journal.add(EntryKind.ENDED, {"state": RunState.DONE.value, "reason": reason, "result": None})
     tx.runs.end(run, RunState.DONE, reason=reason)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Protocol
 
 from rlmd.daemon.repl.api import Call
@@ -101,29 +101,39 @@ class Others:
         timeout: Any = None,
         default: Any = None,
         channel: str | None = None,
+        any_of: Any = None,
+        all_of: Any = None,
+        escalate: Any = None,
     ) -> Any:
-        """Ask once, and wait for the answer."""
+        """Ask once, and wait for the answer, or for that of each."""
         wakes = self._tree.wakes
         asked = self._store.read(lambda tx: tx.questions.of_call(self._run, call.number))
-        if asked is None:
+        if not asked:
             row = None if entry is not None else self._row(call)
             try:
                 self._check_company("ask")
                 seconds, form = asking.duration(timeout), asking.form(choices, type)
-                if channel is not None and channel != self._own_channel():
-                    asking_there = consequence(f"{channel}.ask", [question], {"choices": list(choices or ())})
-                    row = await self.approve(call, row, asking_there)
-                asked = await self._put(call, row, question, form, seconds, channel)
+                own = self._own_channel() or DEFAULT_CHANNEL
+                whom = asking.circle(
+                    channel or own, any_of, all_of, escalate, seconds, named=channel is not None
+                )
+                elsewhere = [f"{each}.ask" for each in (*whom.first, *whom.ladder) if each != own]
+                if elsewhere:
+                    there = consequence(elsewhere, [question], {"choices": list(choices or ())})
+                    row = await self.approve(call, row, there)
+                asked = await self._put(call, row, question, form, seconds, whom)
             except RlmdError:
                 self._made(call, row)
                 raise
-        while asked.state is QuestionState.OPEN:
-            await self._rest(call, asked.expire_time, wakes)
+        while waiting := [each for each in asked if each.state is QuestionState.OPEN]:
+            until = min((each.until for each in waiting if each.until is not None), default=None)
+            await self._rest(call, until, wakes)
             wakes = self._tree.wakes
-            asked = await asking.look(self._store, asked, self._equipment.clock.now())
-        if asked.answered_on and self._is_external(asked.answered_on):
+            now = self._equipment.clock.now()
+            asked = [await asking.look(self._store, each, now) for each in asked]
+        if any(each.answered_on and self._is_external(each.answered_on) for each in asked):
             self._desk.lower(Origin.EXTERNAL)
-        return asking.outcome(asked, default)
+        return asking.outcome(asked, default, each=all_of is not None)
 
     async def _put(
         self,
@@ -132,27 +142,25 @@ class Others:
         question: str,
         form: Form,
         seconds: float | None,
-        channel: str | None,
-    ) -> Question:
+        whom: asking.Circle,
+    ) -> list[Question]:
         """Put a question; `row` is that of its call, if it has none yet. Raises InvalidInput."""
-        until = None if seconds is None else self._equipment.clock.now() + timedelta(seconds=seconds)
-        where = channel or self._own_channel()
 
-        def work(tx: Transaction) -> tuple[Question, Row | None]:
+        def work(tx: Transaction) -> tuple[list[Question], Row | None]:
             asked = asking.ask(
                 tx,
                 self._agent,
                 self._run,
                 call.number,
-                channel=where or DEFAULT_CHANNEL,
+                circle=whom,
                 text=question,
                 form=form,
-                until=until,
+                seconds=seconds,
             )
-            return asked, None if row is None else asking.told(row, asked)
+            return asked, None if row is None else asking.told(row, asked[0])
 
         asked = await self._scribe.commit(work)
-        assert asked is not None, "asking gives a question"
+        assert asked is not None, "asking gives questions"
         return asked
 
     # -- calling ----------------------------------------------------------------------------------
@@ -202,7 +210,7 @@ class Others:
             self._check_company("channels")
             order = await self._prepared(given)
             if order.function.side_effects:
-                about = consequence(f"{given.channel}.{given.function}", given.args, given.kwargs)
+                about = consequence([f"{given.channel}.{given.function}"], given.args, given.kwargs)
                 row = await self.approve(call, row, about)
                 # The owner may have taken days, and what is offered may be another.
                 order = await self._prepared(given)
@@ -227,7 +235,7 @@ class Others:
         text = calling.text_of(value)
         if channel != self._own_channel():
             row = None if entry is not None else self._row(call)
-            await self.approve(call, row, consequence(f"{channel}.tell", [text], {}))
+            await self.approve(call, row, consequence([f"{channel}.tell"], [text], {}))
 
         def work(tx: Transaction) -> tuple[None, Row]:
             origin = min(Origin.AGENT, self._desk.origin)
@@ -249,17 +257,16 @@ class Others:
             Cancelled: the question was withdrawn.
         """
         number = asking.approval(call.number)
-        asked = self._store.read(lambda tx: tx.questions.of_call(self._run, number))
-        if asked is None:
-            if self._desk.origin > Origin.EXTERNAL or self._is_permitted(about):
-                return row
-            asked = await self._seek(call, row, about)
+        sought = self._store.read(lambda tx: tx.questions.of_call(self._run, number))
+        if not sought and (self._desk.origin > Origin.EXTERNAL or self._is_permitted(about)):
+            return row
+        asked = sought[0] if sought else await self._seek(call, row, about)
         while asked.state is QuestionState.OPEN:
             wakes = self._tree.wakes
             asked = await asking.look(self._store, asked, self._equipment.clock.now())
             if asked.state is QuestionState.OPEN:
                 await self._rest(call, None, wakes)
-        answer = asking.outcome(asked, None)
+        answer = asking.outcome([asked], None, each=False)
         if answer == NO:
             raise PermissionDenied(
                 f"the owner does not approve of {about.what}",
@@ -267,22 +274,26 @@ class Others:
                 remedy="Do without it, or tell them why it is needed.",
             )
         if answer == ALWAYS:
-            await self._store.write(lambda tx: tx.permits.add(self._agent.name, about.what))
+            await self._store.write(
+                lambda tx: [tx.permits.add(self._agent.name, each) for each in about.whats]
+            )
         return None
 
     async def _seek(self, call: Call, row: Row | None, about: Consequence) -> Question:
         """Ask the owner, on their own channel: whoever wrote what was read must not answer."""
 
+        owner = asking.Circle(first=[self._equipment.settings.approval_channel])
+
         def work(tx: Transaction) -> tuple[Question, Row | None]:
-            asked = asking.ask(
+            (asked,) = asking.ask(
                 tx,
                 self._agent,
                 self._run,
                 asking.approval(call.number),
-                channel=self._equipment.settings.approval_channel,
+                circle=owner,
                 text=question(self._run, about),
                 form=FORM,
-                until=None,
+                seconds=None,
             )
             return asked, None if row is None else asking.told(row, asked)
 
@@ -292,7 +303,7 @@ class Others:
         return asked
 
     def _is_permitted(self, about: Consequence) -> bool:
-        return self._store.read(lambda tx: tx.permits.has(self._agent.id, about.what))
+        return self._store.read(lambda tx: all(tx.permits.has(self._agent.id, each) for each in about.whats))
 
     def _is_external(self, channel: str) -> bool:
         found = self._store.read(lambda tx: tx.channels.find(channel))
@@ -327,5 +338,5 @@ class Others:
     def _made(self, call: Call, row: Row | None) -> None:
         """A call that came to nothing was made all the same: its row stands before that of its error."""
         standing = self._store.read(lambda tx: tx.questions.of_call(self._run, asking.approval(call.number)))
-        if row is not None and standing is None:
+        if row is not None and not standing:
             self._scribe.note(row.kind, row.data, step=row.step, call=call.number, name=call.name)

@@ -17,6 +17,8 @@ NOBODY: Listing = MappingProxyType({})
 NAME = "channels"
 CALL, TELL, ASK = "rlmd_call__", "rlmd_tell__", "rlmd_ask__"
 """The functions of the host behind the methods; see `surface.INNER`."""
+NAMED = "rlmd_channel__"
+"""The attribute by which a channel that crosses is known."""
 TELLING = "tell"
 """The method of each channel whose needless `await` is left out; see `source`."""
 _MODULE = "rlmd_channels_module__"
@@ -46,6 +48,8 @@ def source(listing: Listing) -> str:
 def _class(name: str, channel: str, functions: Sequence[str]) -> str:
     own = (
         f"    class {name}:\n"
+        f"        def __init__(self):\n"
+        f"            self.{NAMED} = {channel!r}\n"
         f"        def ask(self, *args, **kwargs):\n"
         f"            return {ASK}(*args, channel={channel!r}, **kwargs)\n"
         f"        def {TELLING}(self, *args, **kwargs):\n"

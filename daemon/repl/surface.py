@@ -239,9 +239,12 @@ OFFERS: tuple[Offer, ...] = (
     Offer(
         name="ask",
         typed="(question: str, choices: Any = None, *, type: Any = None, timeout: Any = None,"
-        " default: Any = None, channel: str | None = None) -> Any",
+        " default: Any = None, channel: str | None = None, any_of: Any = None, all_of: Any = None,"
+        " escalate: Any = None) -> Any",
         doc="ask the person and wait, days if need be; type: text, yesno, number, date or {field: type};"
-        ' timeout: "2d", "20m" or seconds, after which it gives default, or raises TimeoutError',
+        ' timeout: "2d", "20m" or seconds, after which it gives default, or raises TimeoutError;'
+        " any_of=[alice, bob]: the first answer of several; all_of: a dict of everybody's; escalate=[bob]:"
+        " who is asked next while nobody answers",
         waits=True,
     ),
     Offer(

@@ -22,6 +22,8 @@ from typing import Any
 
 from pydantic_monty import ExternalModule, MontyClassProxy, MontyClassTypeProxy, MontyStdTypeProxy
 
+from .channels import NAMED
+
 MAX_DEPTH = 100
 """Levels of lists and dicts in one value."""
 
@@ -77,7 +79,8 @@ def outward(
     """A value of the program as JSON.
 
     Namedtuples become dicts; tuples lists; sets sorted lists; dates, times and decimals text. Keys
-    of dicts that are numbers, booleans, None or dates become text as `json.dumps` writes it.
+    of dicts that are numbers, booleans, None or dates become text as `json.dumps` writes it. A channel
+    is its name.
 
     Args:
         path: How messages name the value.
@@ -129,6 +132,8 @@ class _Outward:
             items = [self.convert(item, f"{path}{{{item!r}}}", above) for item in value]
             # Sets have no order, and the journal must find the same call again.
             return sorted(items, key=lambda item: (type(item).__name__, json.dumps(item, sort_keys=True)))
+        if isinstance(value, MontyClassProxy) and isinstance(name := value.attributes.get(NAMED), str):
+            return name
         raise TypeError(f"{path}: {_describe(value)}")
 
     def _mapping(self, value: Mapping[Any, Any], path: str, above: tuple[int, ...]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from rlmd.errors import InvalidInput, PreconditionFailed, RlmdError
 from rlmd.memory.names import short
+from rlmd.memory.quiet import check_quiet
 from rlmd.memory.records import RunLimits
 from rlmd.memory.store import Transaction
 from rlmd.proto.rlmd.v1 import agents_pb2 as pb
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 
 TEXTS = ("instructions", "model", "sub_model")
 LIMITS = ("steps", "depth", "seconds", "model_calls", "tokens", "money")
-PATHS = (*TEXTS, "limits", *(f"limits.{name}" for name in LIMITS))
+PATHS = (*TEXTS, "quiet", "limits", *(f"limits.{name}" for name in LIMITS))
 DELETE_TRIES = 3
 """A message may come between the cancelling of runs and the delete; then once more."""
 
@@ -40,7 +41,9 @@ class Agents(Service, AgentsServicer):
             texts = {name: getattr(request.agent, name) for name in TEXTS}
             limits = convert.limits_from(request.agent.limits)
             with _inside_agent():
-                return convert.agent(tx.agents.create(request.agent_id, limits=limits, **texts))
+                quiet = check_quiet(request.agent.quiet, self.backend.engine.timezone)
+                made = tx.agents.create(request.agent_id, limits=limits, quiet=quiet, **texts)
+                return convert.agent(made)
 
         return await self.once(request, work, pb.Agent)
 
@@ -63,6 +66,8 @@ class Agents(Service, AgentsServicer):
                 limits = tx.agents.get(agent).limits
             changes = _changes(request.agent, paths, limits)
             with _inside_agent():
+                if "quiet" in paths:
+                    changes["quiet"] = check_quiet(request.agent.quiet, self.backend.engine.timezone)
                 return convert.agent(tx.agents.update(agent, changes))
 
         return await self.once(request, work, pb.Agent)

@@ -8,6 +8,8 @@ from rlmd.memory.questions import wanted
 from rlmd.memory.records import (
     Agent,
     Author,
+    Delivery,
+    DeliveryState,
     GrepMatch,
     Kind,
     Message,
@@ -57,6 +59,12 @@ QUESTION_STATES = {
     QuestionState.ANSWERED: questions_pb2.QUESTION_STATE_ANSWERED,
     QuestionState.EXPIRED: questions_pb2.QUESTION_STATE_EXPIRED,
     QuestionState.CANCELLED: questions_pb2.QUESTION_STATE_CANCELLED,
+}
+DELIVERIES = {
+    DeliveryState.PENDING: runs_pb2.DELIVERY_PENDING,
+    DeliveryState.HELD: runs_pb2.DELIVERY_HELD,
+    DeliveryState.DELIVERED: runs_pb2.DELIVERY_DELIVERED,
+    DeliveryState.NOTHING: runs_pb2.DELIVERY_NOTHING,
 }
 SHOWN_EVENT = 1_000
 """Characters of an event's text in lists."""
@@ -145,6 +153,7 @@ def agent(record: Agent) -> agents_pb2.Agent:
         sub_model=record.sub_model,
         space=space_name(record.space),
         limits=limits(record.limits),
+        quiet=record.quiet,
         create_time=time_to(record.create_time),
         update_time=time_to(record.update_time),
     )
@@ -188,7 +197,7 @@ def message(record: Message, *, run: int | None = None) -> channels_pb2.Message:
     )
 
 
-def run(record: Run, *, whole: bool = False) -> runs_pb2.Run:
+def run(record: Run, *, whole: bool = False, delivery: Delivery | None = None) -> runs_pb2.Run:
     """`whole`: with all of the event's text."""
     text = record.event.text
     return runs_pb2.Run(
@@ -207,6 +216,8 @@ def run(record: Run, *, whole: bool = False) -> runs_pb2.Run:
         create_time=time_to(record.create_time),
         start_time=time_to(record.start_time),
         end_time=time_to(record.end_time),
+        delivery=runs_pb2.DELIVERY_UNSPECIFIED if delivery is None else DELIVERIES[delivery.state],
+        deliver_time=None if delivery is None else time_to(delivery.time),
     )
 
 

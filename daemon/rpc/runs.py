@@ -9,7 +9,7 @@ from rlmd.daemon.loop.fork import MISSING
 from rlmd.errors import InvalidInput
 from rlmd.memory.changes import Change
 from rlmd.memory.names import MAX_NOTE, check_text
-from rlmd.memory.records import Author, Origin, Run, RunState
+from rlmd.memory.records import Author, Delivery, Origin, Run, RunState
 from rlmd.memory.store import Transaction
 from rlmd.memory.variables import Writing
 from rlmd.proto.rlmd.v1 import runs_pb2 as pb
@@ -35,17 +35,24 @@ class Runs(Service, RunsServicer):
         before, most = place(request, int), size_of(request) + 1
         states = [_state(number) for number in request.states]
 
-        def work(tx: Transaction) -> list[Run]:
+        def work(tx: Transaction) -> tuple[list[Run], dict[int, Delivery]]:
             if agent is not None:
                 tx.agents.get(agent)
-            return tx.runs.page(
-                agent=agent, states=states, children=request.show_children, before=before, most=most
+            found = tx.runs.page(
+                agent=agent,
+                states=states,
+                kind="schedule" if request.background else "",
+                children=request.show_children,
+                before=before,
+                most=most,
             )
+            return found, tx.deliveries.of(found)
 
         with about("parent"):
-            found = self.store().read(work)
+            found, deliveries = self.store().read(work)
         page, token = cut(request, found, lambda run: run.id)
-        return pb.ListRunsResponse(runs=map(convert.run, page), next_page_token=token)
+        runs = [convert.run(run, delivery=deliveries.get(run.id)) for run in page]
+        return pb.ListRunsResponse(runs=runs, next_page_token=token)
 
     async def GetRun(self, request: pb.GetRunRequest, context: object) -> pb.Run:
         agent, run_id = run_of(request.name)

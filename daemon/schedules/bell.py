@@ -7,12 +7,12 @@ bell nothing is lost: what is due is found at the next look, only later.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,17 +22,29 @@ from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Engine, create_engine, event, exc
 
+from rlmd.memory.clock import Clock
+
 log = logging.getLogger(__name__)
 
-_ringing: dict[str, Callable[[], None]] = {}
+NEAR = timedelta(minutes=10)
+"""What fires later than so has no job yet: ten thousand that are far away cost nothing here."""
+_ringing: dict[str, Callable[[], object]] = {}
 """What each open bell calls, by its file: a job that is kept in a file can only name a function."""
 
 
+Times = Callable[[datetime], Mapping[int, datetime]]
+"""When each schedule fires next, of those that do until a time."""
+
+
 class Alarm(Protocol):
-    """Who is told when a schedule fires next."""
+    """Who is told when a schedule fires next. From any thread."""
 
     def set(self, schedule: int, time: datetime | None) -> None:
         """From now on it fires at `time`, or not at all."""
+        ...
+
+    def fill(self, times: Times) -> None:
+        """Take in what has come near; to be called once a minute at least."""
         ...
 
 
@@ -42,41 +54,60 @@ class NoAlarm:
     def set(self, schedule: int, time: datetime | None) -> None:
         """Nothing to do."""
 
+    def fill(self, times: Times) -> None:
+        """Nothing to do."""
+
 
 class Bell:
-    """An `Alarm` on APScheduler. `start` it on an event loop, `stop` it at the end."""
+    """An `Alarm` on APScheduler. `start` it before use, `stop` it at the end."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
+        self._clock = clock
         self._scheduler: Any = None
         self._engine: Engine | None = None
         # One thread, in the order in which it was told; APScheduler's calls wait for its file.
         self._hand = ThreadPoolExecutor(1, thread_name_prefix="bell")
+        self._lock = threading.Lock()
         self._told: dict[int, datetime | None] = {}
-        self._busy = False
+        self._near: dict[int, datetime] = {}
+        """What has a job, or will have one as soon as the thread comes to it."""
 
-    def start(self, ring: Callable[[], None], times: Mapping[int, datetime]) -> None:
-        """From now on `ring` is called on this event loop whenever one of the times has come."""
-        loop = asyncio.get_running_loop()
-
-        def across() -> None:
-            with contextlib.suppress(RuntimeError):  # The loop is closed: nobody listens any more.
-                loop.call_soon_threadsafe(ring)
-
-        _ringing[str(self._path)] = across
-        self._hand.submit(self._open, dict(times))
+    def start(self, ring: Callable[[], object], times: Times) -> None:
+        """From now on `ring` is called, on a thread of its own, whenever one of the times has come."""
+        _ringing[str(self._path)] = ring
+        self._near = dict(times(self._horizon))
+        self._hand.submit(self._open, dict(self._near))
 
     def set(self, schedule: int, time: datetime | None) -> None:
-        self._told[schedule] = time
-        if not self._busy:
-            self._busy = True
-            self._hand.submit(self._pass_on)
+        if time is not None and time > self._horizon:
+            time = None  # It is taken in when it has come near.
+        with self._lock:
+            if self._near.get(schedule) == time:
+                return
+            if time is None:
+                del self._near[schedule]
+            else:
+                self._near[schedule] = time
+            first = not self._told
+            self._told[schedule] = time
+        if first:
+            with contextlib.suppress(RuntimeError):  # It was stopped.
+                self._hand.submit(self._pass_on)
+
+    def fill(self, times: Times) -> None:
+        for schedule, time in times(self._horizon).items():
+            self.set(schedule, time)
 
     def stop(self) -> None:
         """Ring no more. What is in the file is not needed any more either."""
         _ringing.pop(str(self._path), None)
         self._hand.submit(self._close)
         self._hand.shutdown(wait=True)
+
+    @property
+    def _horizon(self) -> datetime:
+        return self._clock.now() + NEAR
 
     # -- on its own thread ------------------------------------------------------------------------
 
@@ -115,8 +146,8 @@ class Bell:
 
     def _pass_on(self) -> None:
         """Tell APScheduler what it was told. It looks at its file only once for all of it."""
-        self._busy = False
-        told, self._told = self._told, {}
+        with self._lock:
+            told, self._told = self._told, {}
         if self._scheduler is None:
             return
         try:
@@ -138,6 +169,9 @@ class Bell:
 
     def _close(self) -> None:
         if self._scheduler is not None:
+            # A job that fires just now is not found any more once it is shut down: this waits for its end.
+            self._scheduler.pause()
+            self._scheduler.get_jobs()
             self._scheduler.shutdown(wait=True)
             self._scheduler = None
         if self._engine is not None:

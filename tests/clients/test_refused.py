@@ -133,6 +133,9 @@ REFUSED: list[tuple[str, Call]] = [
     ("on_message", lambda c: c.channel("x").on_message(3)),  # type: ignore[type-var]
     ("on_question", lambda c: c.channel("x").on_question(3)),  # type: ignore[type-var]
     ("on_closed", lambda c: c.channel("x").on_closed(None)),  # type: ignore[type-var]
+    ("agent.quiet", lambda c: a(c).update(quiet="at night")),
+    ("quiet", lambda c: a(c).update(quiet=3)),
+    ("background", lambda c: a(c).runs(background=1)),
     ("when", lambda c: c.schedules.add(3, "x")),  # type: ignore[arg-type]
     ("when", lambda c: c.schedules.add("soon", "x")),
     ("text", lambda c: c.schedules.add("1d", 3)),  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ import json
 import textwrap
 import time
 
+import psutil
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
@@ -341,6 +342,23 @@ def test_messages_reach_a_channel_that_was_away(house: DaemonProcess, mind: Mode
         with Wire(house.data, "phone") as phone:
             assert phone.welcome == pb.Welcome(channel="channels/phone", acknowledged=1)
             assert json.loads(phone.next("message").text) == ["two"]
+
+
+def test_nothing_is_kept_for_a_client_that_does_not_read(daemon: DaemonProcess) -> None:
+    program = "/py from channels import home\nfor _ in range(50): home.tell('large ' * 150_000)\nreply('.')"
+    process = psutil.Process(daemon.pid)
+    with rlmd.connect(data=daemon.data) as client, Wire(daemon.data, "home") as home:
+        grown = []
+        for _ in range(3):
+            before = process.memory_info().rss
+            assert client.agent().send(program).wait().state is RunState.DONE
+            grown.append(process.memory_info().rss - before)
+        # The first time, the daemon's caches and its index fill.
+        assert sum(grown[1:]) < 30_000_000, f"{grown} bytes for 45 MB each that a client did not read"
+        # It has lost nothing.
+        for number in range(150):
+            assert len(home.next("message").text) == 900_000
+            assert home.sequence == number + 1
 
 
 def test_a_person_is_asked_on_their_channel(house: DaemonProcess, mind: ModelServer) -> None:

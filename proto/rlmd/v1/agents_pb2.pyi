@@ -34,6 +34,7 @@ class Agent(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    QUIET_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`agents/{agent}`; the id is 1 to 63 of `a-z`, `0-9` and `-`, beginning with a letter."""
     instructions: _builtins.str
@@ -44,6 +45,10 @@ class Agent(_message.Message):
     """The model of `llm` and `rlm` calls; empty means the daemon's, or else `model`."""
     space: _builtins.str
     """Its home space, `spaces/{space}`. Output only."""
+    quiet: _builtins.str
+    """Hours in which what its schedules have to say is held back until they end: `22:00-07:00`, with a time zone
+    behind them or in the daemon's own; empty for none.
+    """
     @_builtins.property
     def limits(self) -> Global___RunLimits:
         """What its runs may use; unset fields mean the daemon's defaults."""
@@ -67,10 +72,11 @@ class Agent(_message.Message):
         limits: Global___RunLimits | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        quiet: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "limits", b"limits", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "instructions", b"instructions", "limits", b"limits", "model", b"model", "name", b"name", "space", b"space", "sub_model", b"sub_model", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "instructions", b"instructions", "limits", b"limits", "model", b"model", "name", b"name", "quiet", b"quiet", "space", b"space", "sub_model", b"sub_model", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -243,7 +249,7 @@ class UpdateAgentRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Of `instructions`, `model`, `sub_model`, `limits` (or `limits.steps` and so on). Required, not empty."""
+        """Of `instructions`, `model`, `sub_model`, `quiet`, `limits` (or `limits.steps` and so on). Required, not empty."""
 
     def __init__(
         self,

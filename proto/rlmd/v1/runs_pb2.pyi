@@ -60,6 +60,38 @@ RUN_STATE_CANCELLED: RunState.ValueType  # 6
 """Somebody stopped it."""
 Global___RunState: _TypeAlias = RunState  # noqa: Y015
 
+class _Delivery:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DeliveryEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Delivery.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DELIVERY_UNSPECIFIED: _Delivery.ValueType  # 0
+    """Not set: no schedule began it."""
+    DELIVERY_PENDING: _Delivery.ValueType  # 1
+    """The run is under way."""
+    DELIVERY_HELD: _Delivery.ValueType  # 2
+    """It is held back until the agent may disturb."""
+    DELIVERY_DELIVERED: _Delivery.ValueType  # 3
+    """It is on its channel."""
+    DELIVERY_NOTHING: _Delivery.ValueType  # 4
+    """The run had nothing to say."""
+
+class Delivery(_Delivery, metaclass=_DeliveryEnumTypeWrapper):
+    """Where what a run of a schedule has to say has got to."""
+
+DELIVERY_UNSPECIFIED: Delivery.ValueType  # 0
+"""Not set: no schedule began it."""
+DELIVERY_PENDING: Delivery.ValueType  # 1
+"""The run is under way."""
+DELIVERY_HELD: Delivery.ValueType  # 2
+"""It is held back until the agent may disturb."""
+DELIVERY_DELIVERED: Delivery.ValueType  # 3
+"""It is on its channel."""
+DELIVERY_NOTHING: Delivery.ValueType  # 4
+"""The run had nothing to say."""
+Global___Delivery: _TypeAlias = Delivery  # noqa: Y015
+
 @_typing.final
 class Run(_message.Message):
     """What an agent does about one event."""
@@ -82,6 +114,8 @@ class Run(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
+    DELIVERY_FIELD_NUMBER: _builtins.int
+    DELIVER_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`agents/{agent}/runs/{run}`."""
     state: Global___RunState.ValueType
@@ -89,7 +123,7 @@ class Run(_message.Message):
     reason: _builtins.str
     """Why it failed or was cancelled, one sentence; empty otherwise."""
     event_kind: _builtins.str
-    """What kind of event woke it: `message`, or `rlm` for a child."""
+    """What kind of event woke it: `message`, `schedule`, or `rlm` for a child."""
     event_text: _builtins.str
     """Text of the event, cut to 1,000 characters in lists."""
     channel: _builtins.str
@@ -104,6 +138,8 @@ class Run(_message.Message):
     """Calls so far."""
     result_json: _builtins.str
     """What `done(value)` gave, as JSON text; empty if nothing."""
+    delivery: Global___Delivery.ValueType
+    """Where what it has to say has got to, if a schedule began it; only in ListRuns."""
     @_builtins.property
     def usage(self) -> Global___UsageTotals:
         """Tokens and calls of this run and its children."""
@@ -124,6 +160,10 @@ class Run(_message.Message):
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Step]:
         """Steps with their calls; only in GetRun."""
 
+    @_builtins.property
+    def deliver_time(self) -> _timestamp_pb2.Timestamp:
+        """When that was told, or will be."""
+
     def __init__(
         self,
         *,
@@ -143,10 +183,12 @@ class Run(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         steps: _abc.Iterable[Global___Step] | None = ...,
+        delivery: Global___Delivery.ValueType = ...,
+        deliver_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "start_time", b"start_time", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deliver_time", b"deliver_time", "end_time", b"end_time", "start_time", b"start_time", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_count", b"call_count", "channel", b"channel", "create_time", b"create_time", "depth", b"depth", "end_time", b"end_time", "event_kind", b"event_kind", "event_text", b"event_text", "name", b"name", "parent", b"parent", "reason", b"reason", "result_json", b"result_json", "start_time", b"start_time", "state", b"state", "step_count", b"step_count", "steps", b"steps", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_count", b"call_count", "channel", b"channel", "create_time", b"create_time", "deliver_time", b"deliver_time", "delivery", b"delivery", "depth", b"depth", "end_time", b"end_time", "event_kind", b"event_kind", "event_text", b"event_text", "name", b"name", "parent", b"parent", "reason", b"reason", "result_json", b"result_json", "start_time", b"start_time", "state", b"state", "step_count", b"step_count", "steps", b"steps", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -666,6 +708,7 @@ class ListRunsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     STATES_FIELD_NUMBER: _builtins.int
     SHOW_CHILDREN_FIELD_NUMBER: _builtins.int
+    BACKGROUND_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`agents/{agent}`, or `agents/-` for all agents. Required."""
     page_size: _builtins.int
@@ -674,6 +717,8 @@ class ListRunsRequest(_message.Message):
     """`next_page_token` of the page before."""
     show_children: _builtins.bool
     """Whether children are listed too."""
+    background: _builtins.bool
+    """Only runs that schedules began."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[Global___RunState.ValueType]:
         """Only runs in one of these states; empty means all."""
@@ -686,10 +731,11 @@ class ListRunsRequest(_message.Message):
         page_token: _builtins.str = ...,
         states: _abc.Iterable[Global___RunState.ValueType] | None = ...,
         show_children: _builtins.bool = ...,
+        background: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "show_children", b"show_children", "states", b"states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["background", b"background", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "show_children", b"show_children", "states", b"states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,10 +12,10 @@ import pytest
 from sqlalchemy import update
 
 from rlmd.daemon.schedules import tick
-from rlmd.memory.records import Fate, Occurrence
-from rlmd.memory.store import Transaction
+from rlmd.memory.records import Fate, Occurrence, Run
+from rlmd.memory.store import Store, Transaction
 from rlmd.memory.tables import schedules
-from rlmd.proto.rlmd.v1 import schedules_pb2
+from rlmd.proto.rlmd.v1 import agents_pb2, runs_pb2, schedules_pb2
 from tests.daemon.rpc.host import Daemon, daemon
 
 
@@ -31,10 +32,19 @@ async def make(served: Daemon, when: str, **fields: Any) -> str:
     return name
 
 
+async def ticked(served: Daemon) -> int:
+    loop = asyncio.get_running_loop()
+
+    def hand_over(store: Store, run: Run) -> None:
+        loop.call_soon_threadsafe(served.engine._enqueue, store, run)
+
+    return await asyncio.to_thread(served.engine.ticker.tick, hand_over)
+
+
 async def after(served: Daemon, **length: float) -> list[Occurrence]:
     """All occurrences, oldest first, once the clock is moved and all runs have ended."""
     served.clock.move(timedelta(**length))
-    await served.engine.ticker.tick()
+    await ticked(served)
     store = served.store("alice")
     for run in store.read(lambda tx: tx.runs.page(most=1_000)):
         async for _ in served.alice.stream("WatchRun", 20, name=f"agents/main/runs/{run.id}"):
@@ -161,7 +171,7 @@ async def test_one_that_is_cancelled_has_failed(served: Daemon) -> None:
     await served.alice.call("CreateSchedule", parent="agents/main", schedule=schedule)
     store = served.store("alice")
     served.clock.move(timedelta(minutes=1))
-    await served.engine.ticker.tick()
+    await ticked(served)
     async for told in served.alice.stream("WatchRun", 20, name="agents/main/runs/1"):
         if told.HasField("waiting"):
             break
@@ -176,8 +186,39 @@ async def test_an_agent_that_is_deleted_takes_its_schedules_along(served: Daemon
     await make(served, "every 1h")
     await served.alice.call("DeleteAgent", name="agents/main", force=True)
     served.clock.move(timedelta(hours=1))
-    assert await served.engine.ticker.tick() == 0
+    assert await ticked(served) == 0
     refused = await served.alice.refused(
         "CreateSchedule", parent="agents/main", schedule=schedules_pb2.Schedule(when="1h", text="x")
     )
     assert (refused.code, refused.field) == ("NOT_FOUND", "parent")
+
+
+async def test_what_it_says_in_quiet_hours_is_told_once_when_they_end(served: Daemon) -> None:
+    """Here it is noon; the fate is known only when the outcome is told."""
+    quiet = agents_pb2.Agent(name="agents/main", quiet="11-13:30")
+    kept = await served.alice.call("UpdateAgent", agent=quiet, update_mask={"paths": ["quiet"]})
+    assert kept.quiet == "11:00-13:30 UTC"
+    await make(served, "1h")
+    (found,) = await after(served, hours=1)
+    assert (found.fate, found.end_time) == (Fate.PENDING, None)
+    assert await said(served) == []
+    (run,) = (await served.alice.call("ListRuns", parent="agents/main", background=True)).runs
+    assert (run.state, run.delivery) == (runs_pb2.RUN_STATE_DONE, runs_pb2.DELIVERY_HELD)
+    assert run.deliver_time.ToDatetime().isoformat() == "2026-11-20T13:30:00"
+    (found,) = await after(served, minutes=29)
+    assert found.end_time is None
+    for _ in range(2):
+        (found,) = await after(served, minutes=1)
+        assert found.fate is Fate.RAN
+        assert await said(served) == ["Reminder: water the plants"]
+    (run,) = (await served.alice.call("ListRuns", parent="agents/main", background=True)).runs
+    assert run.delivery == runs_pb2.DELIVERY_DELIVERED
+    # Whoever speaks with it is answered at any time.
+    served.clock.move(timedelta(hours=22))
+    await served.alice.call("Chat", agent="agents/main", text="hello")
+    assert len(await said(served)) == 2
+
+
+async def said(served: Daemon) -> list[str]:
+    messages = served.store("alice").read(lambda tx: tx.log("main").recent(99))
+    return [message.text for message in messages if message.from_agent]
