@@ -36,6 +36,9 @@ def bot(shared: DaemonProcess, api: TelegramServer, token: Path, cli: Cli) -> It
     """A bot that knows Ann, as a channel of that name."""
     with BotProcess(shared, "telegram", "--token-file", str(token), "--api", api.url) as made:
         pair(cli, api, ANN, "ann")
+        # Files are text from outside, and programs that have seen them would ask first.
+        cli("permit", "add", "ann.tell")
+        cli("permit", "add", "ann.ask")
         yield made
     for row in cli("bot", "list").out.splitlines():
         cli("bot", "unpair", *row.split("\t")[:2])
