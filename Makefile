@@ -29,7 +29,9 @@ bench: $(VENV)/installed-dev ## Measure, in a few minutes; benchmarks/README.md 
 	@$(BIN)/python -m benchmarks.large --megabytes 20
 	@$(BIN)/python -m benchmarks.start --variables 10000
 	@$(BIN)/python -m benchmarks.parked --runs 1000 --answers 20
+	@$(BIN)/python -m benchmarks.schedules --schedules 1000 --seconds 2
 	@$(BIN)/python -m benchmarks.channels --channels 200 --seconds 10
+	@$(BIN)/python -m benchmarks.hive --rounds 100 --agents 20 --seconds 5 --writers 8
 	@$(BIN)/python -m benchmarks.prompt --memories 10 1000 10000
 	@$(BIN)/python -m benchmarks.search --passages 10000 --adds 500
 	@$(BIN)/python -m benchmarks.budgets --rounds 500

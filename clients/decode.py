@@ -407,7 +407,12 @@ def update(message: runs_pb2.RunUpdate) -> up.Update | None:
                 call=call(asked.call),
             )
         case "waiting":
-            return up.Waiting(**base, until=_time(message.waiting, "until"), reason=message.waiting.reason)
+            return up.Waiting(
+                **base,
+                until=_time(message.waiting, "until"),
+                reason=message.waiting.reason,
+                passing=message.waiting.passing,
+            )
         case "woken":
             return up.Woken(**base)
         case "observation":
@@ -512,6 +517,7 @@ def schedule(message: schedules_pb2.Schedule) -> Schedule:
         timezone=message.timezone,
         text=message.text,
         channel=message.channel,
+        condition=message.condition,
         start_time=_time(message, "start_time"),
         end_time=_time(message, "end_time"),
         jitter=message.jitter.ToTimedelta(),

@@ -515,6 +515,8 @@ class Schedule:
     """What the event says."""
     channel: str
     """Where the outcome is told."""
+    condition: str
+    """Code that tells at each due instant whether it holds; empty for always."""
     start_time: datetime | None
     end_time: datetime | None
     jitter: timedelta

@@ -93,6 +93,8 @@ class Waiting(_Update):
     """When it goes on in any case; None if only an answer wakes it."""
     reason: str = ""
     """Which budget is used up; empty if it waits for something else."""
+    passing: bool = False
+    """Whether it waits for other agents alone."""
 
 
 @dataclass(frozen=True, kw_only=True)

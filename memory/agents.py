@@ -14,6 +14,7 @@ from rlmd.errors import AlreadyExists, InvalidInput, NotFound, PreconditionFaile
 
 from .budgets import forget_agent
 from .clock import from_micros, to_micros
+from .copying import copy_space
 from .names import check_id, check_text, short
 from .prepared import Prepared
 from .quiet import check_quiet
@@ -74,6 +75,28 @@ class Agents:
         row |= {**fields, **times}
         self._connection.execute(insert(agents), row)
         return self.get(name)
+
+    def clone(self, name: str, new: str, *, memory: bool) -> Agent:
+        """Another agent with the same instructions, models and limits; with `memory`, and what it remembers.
+
+        Its log and its runs are its own: those begin anew.
+
+        Raises:
+            NotFound: there is no such agent.
+            AlreadyExists, InvalidInput: as for `create`.
+        """
+        like = self.get(name)
+        made = self.create(
+            new,
+            instructions=like.instructions,
+            model=like.model,
+            sub_model=like.sub_model,
+            limits=like.limits,
+        )
+        if memory:
+            source, target = self._row(name).space_id, self._row(new).space_id
+            copy_space(self._connection, to_micros(self._now), self._user, source, name, target)
+        return made
 
     def get(self, name: str) -> Agent:
         """Raises NotFound."""

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Select, bindparam, func, insert, select, upda
 from rlmd.errors import Exhausted, InvalidInput, NotFound
 
 from .clock import from_micros, to_micros
+from .hive_tables import hive_members
 from .names import check_channel, check_text, short
 from .prepared import Prepared
 from .records import Agent, CallState, Channel, Function, User
@@ -45,6 +46,13 @@ _rest = _first.union_all(
 )
 _logged = Prepared(select(_rest.c.channel).where(_rest.c.channel.is_not(None)).limit(bindparam("most")))
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
+
+_own = hive_members.alias("own")
+_members = Prepared(
+    select(hive_members.c.name)
+    .join(_own, hive_members.c.hive_id == _own.c.hive_id)
+    .where(_own.c.agent_id == bindparam("agent"))
+)
 
 
 class Channels:
@@ -140,10 +148,16 @@ class Channels:
         return counts
 
     def known_to(self, agent: Agent, most: int) -> list[str]:
-        """The first names of channels that have connected, or are in the agent's log: what it may import."""
+        """The first names of channels that have connected, or are in the agent's log: what it may import.
+
+        Other members of its hives speak on channels too, which nobody listens on.
+        """
         names = select(channels.c.name).where(channels.c.user_id == self._user.id).limit(most)
         found = set(self._connection.scalars(names.order_by(channels.c.name)))
-        found |= {row.channel for row in _logged.all(self._connection, {"agent": agent.id, "most": most})}
+        logged = {row.channel for row in _logged.all(self._connection, {"agent": agent.id, "most": most})}
+        if logged - found:
+            logged -= {row.name for row in _members.all(self._connection, {"agent": agent.id})}
+        found |= logged
         return sorted(found)[:most]
 
     def _change(self, channel: Channel, **values: Any) -> None:

@@ -3,6 +3,7 @@
     at     one instant
     every  an instant of `anchor` and each interval after it; whole days and weeks keep the hour of the
            clock on the wall, shorter intervals keep their length
+    change never by time: whenever variables change whose names begin so
     cron   the five fields of crontab(5), read in the schedule's zone; APScheduler's CronTrigger steps
            through them
 
@@ -24,7 +25,7 @@ from apscheduler.triggers.cron import CronTrigger
 
 from rlmd.errors import InvalidInput
 
-from .names import short
+from .names import check_prefix, short
 
 MICRO = timedelta(microseconds=1)
 LEAST = timedelta(seconds=1)
@@ -56,9 +57,9 @@ class Rule:
     """When something is due."""
 
     kind: str
-    """`at`, `every` or `cron`."""
+    """`at`, `every`, `cron` or `change`."""
     spec: str
-    """An ISO time, an interval such as `20m`, or a crontab line: as `checked` gives them."""
+    """An ISO time, an interval such as `20m`, a crontab line, or how names begin: as `checked` gives them."""
     zone: str
     """Name of the time zone in which it is meant."""
     anchor: datetime
@@ -86,6 +87,8 @@ class Rule:
             case "at":
                 instant = datetime.fromisoformat(self.spec).astimezone(UTC)
                 return instant if instant > moment else None
+            case "change":
+                return None
             case "every":
                 length = interval(self.spec)
                 if self.spec[-1] in "dw":
@@ -155,7 +158,11 @@ def checked(kind: str, spec: str, zone: str) -> str:
             return spec
         case "cron":
             return _crontab(spec)
-    raise InvalidInput(f"{short(kind)} is no kind of schedule", field="kind", remedy="at, every or cron.")
+        case "change":
+            return check_prefix(spec.strip(), "names")
+    raise InvalidInput(
+        f"{short(kind)} is no kind of schedule", field="kind", remedy="at, every, cron or change."
+    )
 
 
 def check_zone(name: str) -> str:

@@ -40,6 +40,8 @@ class Prepared:
         self._sql = str(compiled)
         constant = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
         self._values = _values(compiled.positiontup or (), constant)
+        if isinstance(statement, Insert):
+            self._values = _exactly(len(columns or ()), self._values)
         self._row = _row(statement)
 
     def first(self, connection: Connection, parameters: Parameters) -> Any:
@@ -78,6 +80,17 @@ def _values(names: Sequence[str], constant: Parameters) -> Callable[[Parameters]
     if len(names) < 2:
         return lambda parameters: tuple([parameters[name] for name in names])
     return itemgetter(*names)
+
+
+def _exactly(count: int, values: Callable[[Parameters], tuple[Any, ...]]) -> Callable[[Parameters], Any]:
+    """Refuses a value for which the statement has no place: it would be lost in silence."""
+
+    def exact(parameters: Parameters) -> tuple[Any, ...]:
+        if len(parameters) != count:
+            raise RuntimeError(f"{count} columns are inserted, not {', '.join(parameters)}")
+        return values(parameters)
+
+    return exact
 
 
 def _row(statement: ClauseElement) -> Callable[[Any], Any]:

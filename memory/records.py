@@ -269,7 +269,7 @@ class Event:
 
     id: int
     kind: str
-    """`message`, `schedule`, or `rlm` for a child run."""
+    """`message`, `schedule`, `call` or `told` by another agent, or `rlm` for a child run."""
     channel: str
     sender: str
     text: str
@@ -415,6 +415,10 @@ class Schedule:
     """What the event says."""
     channel: str
     """Where the outcome is told."""
+    condition: str
+    """Code that tells at each due instant whether to act; empty for always."""
+    truth: bool
+    """What the condition was when it was last looked at: it acts when it becomes true."""
     missed: Missed
     most: int
     """How many are caught up on, for `Missed.ALL`."""

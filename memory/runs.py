@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Select, bindparam, func, insert, select, upda
 from rlmd.errors import NotFound
 
 from .clock import from_micros, to_micros
+from .hive_tables import hive_calls
 from .prepared import Prepared
 from .records import (
     Agent,
@@ -28,6 +29,7 @@ from .records import (
     Usage,
     User,
 )
+from .settling import settle
 from .tables import agents, channel_calls, events, journal, messages, model_calls, questions, runs
 
 _EVENT = [column.label(f"woke_{column.name}") for column in events.c]
@@ -208,16 +210,21 @@ class Runs:
         result: Any = None,
         origin: Origin | None = None,
     ) -> None:
-        """The run is over; `origin` is the lowest of what it has read, if that is known."""
+        """The run is over, and whoever has called for it has their answer.
+
+        `origin` is the lowest of what it has read, if that is known.
+        """
+        lowest = run.origin if origin is None else min(origin, run.origin)
         values = {
             "run": run.id,
             "to": state.value,
             "why": reason,
             "value": None if result is None else json.dumps(result),
             "time": to_micros(self._now),
-            "lowest": int(run.origin if origin is None else min(origin, run.origin)),
+            "lowest": int(lowest),
         }
         self._connection.execute(_end, values)
+        settle(self._connection, self._now, run, state, reason, result, lowest)
 
     def requeue(self, run: Run, *, attempts: int) -> None:
         """Put a run back into the mailbox, to be taken up where it is; `attempts` that count against it."""
@@ -360,11 +367,13 @@ def waking(connection: Connection, until: datetime) -> tuple[list[tuple[int, int
 def answered(connection: Connection) -> list[tuple[int, int]]:
     """(user id, run id) of the root runs that wait although what a call of theirs waits for has come.
 
-    That is an answer, or the result of a channel's function. It is kept in one transaction, and the run woken
-    in another: a crash between them leaves such a run.
+    That is an answer, of a person or another agent, or the result of a channel's function. It is kept in one
+    transaction, and the run woken in another: a crash between them leaves such a run.
     """
     found: set[tuple[int, int]] = set()
-    for table, still in ((questions, QuestionState.OPEN), (channel_calls, CallState.OPEN)):
+    asked = select(hive_calls).where(hive_calls.c.waits.is_(True)).subquery()
+    opens = ((questions, QuestionState.OPEN), (channel_calls, CallState.OPEN), (asked, CallState.OPEN))
+    for table, still in opens:
         told = select(journal.c.seq).where(
             journal.c.run_id == table.c.run_id,
             # An approval is kept under the negative number of the call that needs it.

@@ -7,6 +7,7 @@ can be twice: so each happens once, whatever crashes, and whoever looks how ofte
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -33,7 +34,7 @@ from .records import (
     ScheduleState,
     User,
 )
-from .tables import agents, occurrences, runs, schedules
+from .tables import agents, occurrences, runs, schedules, variables, versions
 
 MAX_TEXT = 20_000
 MAX_CAUGHT_UP = 100
@@ -84,6 +85,7 @@ class Draft:
     timezone: str = "UTC"
     name: str = ""
     channel: str = "chat"
+    condition: str = ""
     start_time: datetime | None = None
     end_time: datetime | None = None
     jitter: timedelta = timedelta()
@@ -118,6 +120,7 @@ class Draft:
         check_text(self.text, "text", limit=MAX_TEXT)
         if not self.text.strip():
             raise InvalidInput("there is no text", field="text", remedy="Say what is to be done.")
+        _check_condition(self.condition)
         for field, length in (("jitter", self.jitter), ("grace", self.grace)):
             if not timedelta() <= length <= LONGEST:
                 raise InvalidInput(
@@ -130,6 +133,15 @@ class Draft:
                 remedy="Say how many are caught up on at most.",
             )
         return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changed:
+    """Variables that have new versions."""
+
+    names: Sequence[str]
+    time: datetime
+    """When the last of them was written."""
 
 
 class Schedules:
@@ -212,7 +224,10 @@ class Schedules:
         self._check_there(schedule)
         if schedule.state is ScheduleState.ACTIVE:
             return schedule
-        return self._set(schedule, ScheduleState.ACTIVE, _first(rule_of(schedule), self._now))
+        resumed = self._set(schedule, ScheduleState.ACTIVE, _first(rule_of(schedule), self._now))
+        if schedule.kind == "change":
+            self._connection.execute(_change(schedule.id), {"anchor": to_micros(self._now)})
+        return resumed
 
     def delete(self, schedule: Schedule) -> Schedule:
         """Nothing is due any more. What became of it stays to be seen."""
@@ -231,6 +246,42 @@ class Schedules:
             return None
         self._connection.execute(_change(schedule.id), self._dues(schedule.id, schedule.jitter, following))
         return jittered(schedule.id, following, schedule.jitter)
+
+    def judged(self, schedule: Schedule, truth: bool) -> None:
+        """What its condition is now."""
+        self._connection.execute(_change(schedule.id), {"truth": truth})
+
+    def changes(self, schedule: Schedule) -> Changed | None:
+        """What a schedule waits for and has changed, but not by its own runs; None if nothing has."""
+        own = select(occurrences.c.run_id).where(
+            occurrences.c.schedule_id == schedule.id, occurrences.c.run_id.is_not(None)
+        )
+        of_whom = versions.c.author_run.is_(None) | versions.c.author_run.not_in(own)
+        # A clock that was set back must not keep what comes now from being new.
+        seen = min(schedule.anchor, self._now - timedelta(seconds=1))
+        statement = (
+            select(variables.c.name, versions.c.write_time)
+            .join(agents, agents.c.space_id == variables.c.space_id)
+            .join(
+                versions, (versions.c.variable_id == variables.c.id) & (versions.c.number == variables.c.head)
+            )
+            .where(
+                agents.c.id == self._agent_id(schedule),
+                variables.c.name >= schedule.spec,
+                variables.c.name < schedule.spec + chr(0x10FFFF),
+                versions.c.write_time > to_micros(seen),
+                of_whom,
+            )
+            .order_by(versions.c.write_time)
+        )
+        found = [(row.name, row.write_time) for row in self._connection.execute(statement)]
+        if not found:
+            return None
+        return Changed(names=[name for name, _ in found], time=from_micros(found[-1][1]))
+
+    def seen(self, schedule: Schedule, changed: Changed) -> None:
+        """These changes are dealt with."""
+        self._connection.execute(_change(schedule.id), {"anchor": to_micros(changed.time)})
 
     def busy(self, schedule: Schedule) -> str:
         """Why it cannot run now: what was made for an earlier instant is at work. Else empty."""
@@ -400,18 +451,45 @@ def due(connection: Connection, now: datetime, most: int) -> list[tuple[int, int
     return [(user_id, schedule_id) for user_id, schedule_id in connection.execute(statement)]
 
 
+def waiting(connection: Connection) -> list[tuple[int, int]]:
+    """(user id, schedule id) of what waits for changes, of all users."""
+    statement = (
+        select(agents.c.user_id, schedules.c.id)
+        .join(agents, schedules.c.agent_id == agents.c.id)
+        .where(schedules.c.kind == "change", schedules.c.state == ScheduleState.ACTIVE.value)
+    )
+    return [(user_id, schedule_id) for user_id, schedule_id in connection.execute(statement)]
+
+
 def times(connection: Connection, until: datetime) -> dict[int, datetime]:
     """When each schedule of all users fires next, of those that do until then."""
     statement = select(schedules.c.id, schedules.c.next_time).where(schedules.c.next_time <= to_micros(until))
     return {schedule_id: from_micros(time) for schedule_id, time in connection.execute(statement)}
 
 
+def _check_condition(code: str) -> None:
+    """Raises InvalidInput: it is no Python, or does not end in an expression."""
+    check_text(code, "condition", limit=MAX_TEXT)
+    if not code.strip():
+        return
+    try:
+        body = ast.parse(code).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise InvalidInput(f"it is no Python: {error}", field="condition", remedy="Correct it.") from None
+    if not body or not isinstance(body[-1], ast.Expr):
+        raise InvalidInput(
+            "its last line has no value", field="condition", remedy="End it in an expression: true or false."
+        )
+
+
 def _change(schedule_id: int) -> Any:
     return update(schedules).where(schedules.c.id == schedule_id)
 
 
-def _first(rule: Rule, now: datetime) -> datetime:
-    """When it is due first. Raises InvalidInput: never."""
+def _first(rule: Rule, now: datetime) -> datetime | None:
+    """When it is due first; None if no time makes it due. Raises InvalidInput: never."""
+    if rule.kind == "change":
+        return None
     due = rule.after(now)
     if due is None:
         what = f"{rule.spec} is past" if rule.kind == "at" else f"{short(rule.spec)} would never be due"
@@ -436,6 +514,7 @@ def _row(draft: Draft, rule: Rule) -> dict[str, Any]:
         "jitter": draft.jitter // MICRO,
         "text": draft.text,
         "channel": draft.channel,
+        "condition": draft.condition,
         "missed": Missed(draft.missed).value,
         "most": draft.most,
         "grace": draft.grace // MICRO,
@@ -450,6 +529,7 @@ def _draft(schedule: Schedule) -> Draft:
         timezone=schedule.timezone,
         name=schedule.name,
         channel=schedule.channel,
+        condition=schedule.condition,
         start_time=schedule.start_time,
         end_time=schedule.end_time,
         jitter=schedule.jitter,
@@ -481,6 +561,8 @@ def _schedule(row: Any) -> Schedule:
         jitter=row.jitter * MICRO,
         text=row.text,
         channel=row.channel,
+        condition=row.condition,
+        truth=bool(row.truth),
         missed=Missed(row.missed),
         most=row.most,
         grace=row.grace * MICRO,

@@ -6,7 +6,8 @@
         await store.write(lambda tx: tx.space("main").set("plan", {...}, writing))
 
 Everything in a `Transaction` belongs to the store's user by construction: there is no way to name a
-row of another. What one `write` does commits together or not at all, and is on disk when it returns.
+row of another, but through a hive in which both are (shared.py, hive_calls.py). What one `write` does
+commits together or not at all, and is on disk when it returns.
 """
 
 from __future__ import annotations
@@ -32,8 +33,11 @@ from .changes import Changes
 from .channel_calls import ChannelCalls
 from .channels import Channels
 from .clock import Clock, to_micros
+from .crossings import Crossings
 from .database import Database, translated
 from .deliveries import Deliveries, held
+from .hive_calls import HiveCalls, caller_of, user_of
+from .hives import Hives
 from .journal import Journal
 from .ledger import Ledger
 from .log import Log
@@ -44,11 +48,13 @@ from .outbox import Outbox, forget
 from .permits import Permits
 from .prepared import Prepared
 from .questions import Questions
-from .records import User
+from .records import Agent, User
 from .runs import Runs, answered, held_up, unfinished, waking
-from .schedules import Schedules, due, times
+from .schedules import Schedules, due, times, waiting
+from .shared import Shared
 from .statements import SPACE
-from .sweeping import LEFT, sweep, waiting
+from .sweeping import LEFT, sweep
+from .sweeping import waiting as left_over
 from .tables import agents, messages, requests, runs, spaces, users, variables
 from .uploads import Uploads
 from .variables import Space
@@ -139,6 +145,16 @@ class House:
             names = {row.id: row.name for row in connection.execute(select(users.c.id, users.c.name))}
             return [(accounts.user(names[user_id]), run_id) for user_id, run_id in answered(connection)]
 
+    def caller_of(self, run_id: int) -> tuple[User, int] | None:
+        """Of a run that is over, whose run has asked for it; None if none waits for it."""
+        with self.database.reading() as connection:
+            return caller_of(connection, run_id)
+
+    def user_of(self, run_id: int) -> User | None:
+        """Whose run it is; None if there is none."""
+        with self.database.reading() as connection:
+            return user_of(connection, run_id)
+
     def idle(self, quiet: timedelta) -> list[tuple[User, str]]:
         """Agents that have time and reason to tidy their memory, with their users; see news.py."""
         now = self.clock.now()
@@ -151,6 +167,10 @@ class House:
     def due(self, now: datetime, most: int) -> list[tuple[User, int]]:
         """Schedules that fire by now, with their users, the longest due first."""
         return self._with_users(lambda connection: due(connection, now, most))
+
+    def waiting(self) -> list[tuple[User, int]]:
+        """Schedules that wait for variables to change, with their users."""
+        return self._with_users(waiting)
 
     def held(self, now: datetime, most: int) -> list[tuple[User, int]]:
         """Messages that were held back and may be told by now, with their users, in order."""
@@ -211,7 +231,7 @@ class House:
         """Delete what deleted agents and broken uploads have left; returns how many pieces. May take long."""
         with self._sweeping:
             with self.database.reading() as connection:
-                found = waiting(connection, self.clock.now())
+                found = left_over(connection, self.clock.now())
             return sum(sweep(self.database, user_id, self.clock.now()) for user_id in found)
 
 
@@ -303,6 +323,22 @@ class Transaction:
     @property
     def uploads(self) -> Uploads:
         return Uploads(self._connection, self.now, self.user.id)
+
+    @property
+    def hives(self) -> Hives:
+        return Hives(self._connection, self.now, self.user)
+
+    @property
+    def hive_calls(self) -> HiveCalls:
+        return HiveCalls(self._connection, self.now, self.user)
+
+    @property
+    def crossings(self) -> Crossings:
+        return Crossings(self._connection, self.user)
+
+    def shared(self, agent: Agent) -> Shared:
+        """What the hives of an agent open to it: the one way to what is another user's."""
+        return Shared(self._connection, self.now, self.user, agent)
 
     def space(self, name: str) -> Space:
         """Raises NotFound."""

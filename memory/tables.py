@@ -335,6 +335,9 @@ schedules = Table(
     # What it makes: the event's text, and the channel on which the outcome is told.
     Column("text", Text, nullable=False),
     Column("channel", Text, nullable=False),
+    # Code that tells at each instant whether it is to act; empty for always. It acts when that becomes true.
+    Column("condition", Text, nullable=False, server_default=""),
+    Column("truth", Boolean, nullable=False, server_default="0"),
     # What becomes of instants that went by unseen.
     Column("missed", Text, nullable=False),
     Column("most", Integer, nullable=False),
@@ -351,6 +354,7 @@ schedules = Table(
     Column("create_time", BigInteger, nullable=False),
     Column("update_time", BigInteger, nullable=False),
     Index("ix_schedules_agent_id_name", "agent_id", "name"),
+    Index("ix_schedules_kind", "kind"),
     sqlite_autoincrement=True,
 )
 

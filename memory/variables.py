@@ -246,7 +246,7 @@ class Space:
             head.characters + added.characters,
             contents.append(content, data, before=before) if data else content,
         )
-        return self._add(name, head, facts, writing)
+        return self._add(name, head, facts, _lower(writing, head))
 
     def check(self, name: str, writing: Writing) -> None:
         """What can be known before the value is there, but for `expect`. Raises InvalidInput."""
@@ -272,7 +272,7 @@ class Space:
         _check_total(head.size + size)
         content = contents.join(leaves, after=Content(head.inline, head.root))
         facts = Facts(kind, head.size + size, head.characters + characters, content)
-        return self._add(name, head, facts, writing)
+        return self._add(name, head, facts, _lower(writing, head))
 
     def delete(self, name: str, writing: Writing) -> Variable:
         """Hide the variable: a version without a value. Its past stays.
@@ -318,8 +318,7 @@ class Space:
     def _again(self, name: str, head: Any, number: int, writing: Writing) -> Variable:
         old = self._row(name, version=number)
         facts = Facts(Kind(old.kind), old.size, old.characters, Content(old.inline, old.root))
-        lower = replace(writing, origin=min(Origin(old.origin), writing.origin))
-        return self._add(name, head, facts, lower)
+        return self._add(name, head, facts, _lower(writing, old))
 
     def _expected(self, name: str, writing: Writing) -> Any:
         """The head row, checked against what the writer expects; None if there never was such a variable."""
@@ -415,6 +414,11 @@ def _blocks(chunks: Iterator[bytes]) -> Iterator[bytes]:
             yield b"".join(gathered)
             gathered, size = [], 0
     yield b"".join(gathered)
+
+
+def _lower(writing: Writing, old: Any) -> Writing:
+    """A write of which a part stood in an older version: it comes from where that came from, too."""
+    return replace(writing, origin=min(Origin(old.origin), writing.origin))
 
 
 def check_kind(name: str, kind: Kind, added: Kind) -> None:

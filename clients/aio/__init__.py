@@ -9,6 +9,7 @@ from .admin import Admin
 from .agents import Agent
 from .budgets import Budgets
 from .client import Client, connect
+from .hives import Hives
 from .large import Reader
 from .log import Log
 from .memory import Memory
@@ -19,8 +20,10 @@ from .schedules import Schedules
 __all__ = [
     "Admin",
     "Agent",
+    "Budgets",
     "Channel",
     "Client",
+    "Hives",
     "Log",
     "Memory",
     "Questions",
@@ -29,4 +32,3 @@ __all__ = [
     "Schedules",
     "connect",
 ]
-__all__ = ["Admin", "Agent", "Budgets", "Client", "Log", "Memory", "Questions", "Reader", "Run", "connect"]

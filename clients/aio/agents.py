@@ -47,6 +47,25 @@ class Agent:
         request = agents_pb2.GetAgentRequest(name=self._resource)
         return decode.agent(await self._connection.call(self._agents.GetAgent, request))
 
+    async def clone(self, name: str, *, memory: bool = False) -> Agent:
+        """Make an agent like this one: the same instructions, models and limits; its log begins anew.
+
+        Args:
+            memory: Whether its variables are copied, each as it stands now, without its history.
+
+        Raises:
+            NotFound: there is no such agent.
+            AlreadyExists: the name is taken.
+        """
+        request = agents_pb2.CloneAgentRequest(
+            name=self._resource,
+            agent_id=check_str(name, "agent"),
+            copy_memory=check_bool(memory, "memory"),
+            request_id=request_id(),
+        )
+        await self._connection.call(self._agents.CloneAgent, request)
+        return Agent(self._connection, name)
+
     async def update(
         self,
         *,
@@ -122,7 +141,8 @@ class Agent:
         """Say something and wait for the answer, however long that takes.
 
         It comes when the run has ended, or waits for something that takes long, such as your answer to a
-        question: say that on the channel of the question, or give it by `client.questions`.
+        question: say that on the channel of the question, or give it by `client.questions`. While the agent
+        waits for others, so does this.
 
         Args:
             on_update: Called with everything that happens meanwhile.

@@ -151,7 +151,6 @@ async def follow(
     Args:
         say: What begins the run; None if `name` is there already. Saying it again joins the run it began.
     """
-    last = (Ended, Waiting) if say is not None else (Ended,)
     channels, runs = ChannelsStub(connection.channel), RunsStub(connection.channel)
     patience: Patience | None = None
     while True:
@@ -173,7 +172,8 @@ async def follow(
                 update = decode.update(message)
                 if update is not None:
                     yield update
-                if isinstance(update, last):
+                parked = isinstance(update, Waiting) and not update.passing and say is not None
+                if parked or isinstance(update, Ended):
                     return
         except grpc.RpcError as exc:
             cause = exc

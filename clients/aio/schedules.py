@@ -39,6 +39,7 @@ class Schedules:
         name: str = "",
         timezone: str = "",
         channel: str = "chat",
+        condition: str = "",
         start: datetime | str | None = None,
         end: datetime | str | None = None,
         jitter: timedelta | float = 0,
@@ -54,6 +55,8 @@ class Schedules:
             name: A name for people, of which the agent has no other schedule.
             timezone: In which `when` is meant, such as `Europe/Berlin`; empty means the daemon's.
             channel: On which the outcome is told.
+            condition: Python that only reads and ends in an expression: it is looked at at each due instant,
+                without a model, and the agent is woken only when it has become true.
             start: Nothing is due before; an interval is due at this time first.
             end: Nothing is due after.
             jitter: Each occurrence fires up to so many seconds later, by chance.
@@ -73,6 +76,7 @@ class Schedules:
             label=check_str(name, "name"),
             timezone=check_str(timezone, "timezone"),
             channel=check_str(channel, "channel"),
+            condition=check_str(condition, "condition"),
             start_time=to_time(start, "start"),
             end_time=to_time(end, "end"),
             jitter=_duration(jitter, "jitter"),
@@ -124,6 +128,7 @@ class Schedules:
         name: str | None = None,
         timezone: str | None = None,
         channel: str | None = None,
+        condition: str | None = None,
         start: datetime | str | None = None,
         end: datetime | str | None = None,
         jitter: timedelta | float | None = None,
@@ -146,6 +151,7 @@ class Schedules:
             label=check_str(name or "", "name"),
             timezone=check_str(timezone or "", "timezone"),
             channel=check_str(channel or "", "channel"),
+            condition=check_str(condition or "", "condition"),
             start_time=to_time(start, "start"),
             end_time=to_time(end, "end"),
             jitter=_duration(jitter or 0, "jitter"),
@@ -159,6 +165,7 @@ class Schedules:
             "label": name,
             "timezone": timezone,
             "channel": channel,
+            "condition": condition,
             "start_time": start,
             "end_time": end,
             "jitter": jitter,

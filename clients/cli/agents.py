@@ -1,8 +1,8 @@
-"""agent: list, show, create, update, delete."""
+"""agent: list, show, create, clone, update, delete."""
 
 from __future__ import annotations
 
-import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,7 +10,7 @@ import click
 from rlmd.clients.records import AgentInfo, Limits
 
 from . import out
-from .base import App, F, Group, pass_app
+from .base import App, F, Group, agreed, pass_app
 
 
 @click.group(
@@ -24,9 +24,20 @@ def agent() -> None:
     """Minds, each with an identity, a model and a memory."""
 
 
+def _read(context: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
+    """The text of a file, for `--instructions-file`."""
+    if path is None:
+        return None
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{path} cannot be read: {error}") from None
+
+
 def _settings(function: F) -> F:
     for option in (
         click.option("--instructions", help="Who it is and how it should act."),
+        click.option("--instructions-file", metavar="FILE", callback=_read, help="The same, from a file."),
         click.option("--model", help="Its model; '' means the daemon's."),
         click.option("--sub-model", help="The model of `llm` and `rlm` calls; '' means the daemon's."),
         click.option(
@@ -41,6 +52,15 @@ def _settings(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+def _one_text(given: dict[str, Any]) -> None:
+    """The instructions, from the line or from a file."""
+    read = given.pop("instructions_file")
+    if read is not None:
+        if given["instructions"] is not None:
+            raise click.UsageError("Give --instructions or --instructions-file, not both.")
+        given["instructions"] = read
 
 
 def _limits(given: dict[str, Any], now: Limits | None = None) -> Limits | None:
@@ -80,10 +100,27 @@ def show(app: App, name: str) -> None:
 @pass_app
 def create(app: App, /, name: str, **given: Any) -> None:
     """Make an agent with an empty memory."""
+    _one_text(given)
     limits = _limits(given)
     texts = {key: value or "" for key, value in given.items()}
     with app.client() as client:
         _show(app, client.create_agent(name, limits=limits, **texts).get())
+
+
+@agent.command(
+    examples="""
+        rlmd agent clone main rehearsal --memory
+        rlmd agent clone researcher second-researcher
+    """
+)
+@click.argument("source")
+@click.argument("name")
+@click.option("--memory", is_flag=True, help="Copy its variables too, each as it stands now.")
+@pass_app
+def clone(app: App, source: str, name: str, memory: bool) -> None:
+    """Make an agent like another. Its log begins anew."""
+    with app.client() as client:
+        _show(app, client.agent(source).clone(name, memory=memory).get())
 
 
 @agent.command(examples='rlmd agent update main --instructions "Answer in one sentence."')
@@ -92,6 +129,7 @@ def create(app: App, /, name: str, **given: Any) -> None:
 @pass_app
 def update(app: App, /, name: str, **given: Any) -> None:
     """Change what is given, leave the rest."""
+    _one_text(given)
     if all(value is None for value in given.values()):
         raise click.UsageError("Nothing to change is given.")
     with app.client() as client:
@@ -111,7 +149,7 @@ def update(app: App, /, name: str, **given: Any) -> None:
 @pass_app
 def delete(app: App, name: str, yes: bool, force: bool) -> None:
     """Delete an agent with its memory, log and runs. There is no way back."""
-    if not yes and not _agreed(f"Delete the agent {name} with all its memory?"):
+    if not yes and not agreed(f"Delete the agent {name} with all its memory?"):
         raise click.Abort
     with app.client() as client:
         client.agent(name).delete(force=force)
@@ -119,16 +157,6 @@ def delete(app: App, name: str, yes: bool, force: bool) -> None:
         out.print_json({"deleted": name})
     else:
         out.say(f"Deleted {name}.")
-
-
-def _agreed(question: str) -> bool:
-    try:
-        return click.confirm(question, err=True)
-    except click.Abort:
-        # Ctrl-C on a terminal; anywhere else, an input that ended without an answer.
-        if sys.stdin.isatty():
-            raise
-        raise click.UsageError("Nobody answered: give --yes.") from None
 
 
 def _show(app: App, found: AgentInfo) -> None:

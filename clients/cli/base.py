@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -132,3 +133,14 @@ def agent_option(function: F) -> F:
     """The option `--agent`."""
     option = click.option("--agent", "-a", default="main", show_default=True, help="Which agent.")
     return option(function)
+
+
+def agreed(question: str) -> bool:
+    """Ask for a yes, before what cannot be taken back."""
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort:
+        # Ctrl-C on a terminal; anywhere else, an input that ended without an answer.
+        if sys.stdin.isatty():
+            raise
+        raise click.UsageError("Nobody answered: give --yes.") from None

@@ -212,7 +212,7 @@ class Talk:
                 self._asked.add(said[-1])
             if not self._json or isinstance(view, Steps):
                 view.show(update)
-            if isinstance(update, Ended | Waiting):
+            if isinstance(update, Ended) or (isinstance(update, Waiting) and not update.passing):
                 return update
         raise Unavailable("The run's updates ended early.", remedy=f"See `rlmd run show {run.id}`.")
 

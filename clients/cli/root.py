@@ -32,6 +32,7 @@ Exit codes:
         "status": "lifecycle:status",
         "chat": "chat:chat",
         "agent": "agents:agent",
+        "hive": "hives:hive",
         "memory": "memory:memory",
         "why": "why:why",
         "undo": "changes:undo",

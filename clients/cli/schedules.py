@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from rlmd.clients.records import Occurrence, Schedule
+from rlmd.clients.records import Occurrence, Schedule, ScheduleState
 
 from . import out
 from .base import COUNT, App, F, Group, agent_option, pass_app
@@ -77,6 +77,9 @@ def _manner(function: F) -> F:
             help="What is done about what was missed.  [default: once]",
         ),
         click.option("--jitter", metavar="TIME", callback=_span, help="Fire up to so much later, by chance."),
+        click.option(
+            "--if", "condition", metavar="CODE", help="Only when this has become true: Python that reads."
+        ),
         click.option("--channel", metavar="NAME", help="Where the outcome is told.  [default: chat]"),
         click.option("--name", metavar="NAME", help="A name for it."),
     ):
@@ -90,6 +93,7 @@ def _manner(function: F) -> F:
         rlmd schedule add "tomorrow at 9" "Ask me about the trip"
         rlmd schedule add "0 9 * * 1-5" "Write the morning brief" --name brief --timezone Europe/Berlin
         rlmd schedule add "every 2h" "Look at the inbox" --jitter 5m --missed skip
+        rlmd schedule add "every 1m" "Sort the inbox" --if "len(memory.names('inbox/')) > 10"
     """
 )
 @click.argument("when")
@@ -261,12 +265,16 @@ def _label(schedule: Schedule) -> str:
 
 
 def _next(schedule: Schedule) -> str:
+    if schedule.kind == "change" and schedule.state is ScheduleState.ACTIVE:
+        return f"when {schedule.spec} changes"
     return "never" if schedule.next_time is None else out.within(schedule.next_time, schedule.timezone)
 
 
 def _when(schedule: Schedule) -> str:
     if schedule.kind == "at":
         return "once"
+    if schedule.kind == "change":
+        return f"when {schedule.spec} changes"
     return f"every {schedule.spec}" if schedule.kind == "every" else schedule.spec
 
 
@@ -282,6 +290,7 @@ def _fields(found: Schedule) -> dict[str, object]:
         "next": _next(found),
         "text": out.cut(found.text, 200),
         "channel": found.channel,
+        "if": out.cut(found.condition, 200) or "always",
         "made by": f"run {found.run}" if found.run else "a person",
         "missed": f"{policy}, after {found.grace.total_seconds():.0f} s of grace",
         "jitter": f"{found.jitter.total_seconds():.0f} s",

@@ -22,6 +22,7 @@ from .admin import Admin
 from .agents import Agent, list_runs, to_limits
 from .budgets import Budgets
 from .connection import Connection, request_id
+from .hives import Hives
 from .questions import Questions
 from .schedules import Schedules
 
@@ -58,6 +59,7 @@ class Client:
         self.admin = Admin(connection)
         self.budgets = Budgets(connection)
         self.questions = Questions(connection)
+        self.hives = Hives(connection)
         self.schedules = Schedules(connection)
 
     def __enter__(self) -> Self:

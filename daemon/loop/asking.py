@@ -255,6 +255,7 @@ def outcome(asked: Sequence[Question], default: Any, *, each: bool) -> Any:
 def withdraw(tx: Transaction, run: Run, call: int) -> tuple[bool, None]:
     """A call that waits is over without its answer. Tells whether it had a question that was still open."""
     tx.channel_calls.withdraw(run, call)
+    tx.hive_calls.withdraw(run, call)
     open_still = False
     for number in (call, approval(call)):
         for asked in tx.questions.of_call(run, number):
@@ -265,6 +266,7 @@ def withdraw(tx: Transaction, run: Run, call: int) -> tuple[bool, None]:
 def withdraw_all(tx: Transaction, run: Run) -> None:
     """A run is over: nothing that it has asked or called is open any more."""
     tx.channel_calls.withdraw(run)
+    tx.hive_calls.withdraw(run)
     for asked in tx.questions.page(run=run.id, most=10_000):
         tx.questions.close(asked, QuestionState.CANCELLED)
 

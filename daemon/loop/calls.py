@@ -7,32 +7,27 @@ kept whole. Reads take a transaction and a `Place`; writes also say who writes a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime, tzinfo
 from typing import Any
 
 from rlmd.daemon.repl import records
+from rlmd.daemon.repl.hive import MARK
 from rlmd.errors import InvalidInput, NotFound, PreconditionFailed, TooLarge
+from rlmd.memory.hive_records import Verb
 from rlmd.memory.records import Kind, Message, Origin, Passage, Schedule, Variable, Version
 from rlmd.memory.store import Transaction
 from rlmd.memory.variables import Space, Writing
+
+from . import sharing
+from .sharing import Place as Place
+from .sharing import Spot, Use
 
 MAX_GET = 32 * 1024 * 1024
 """Largest value, in bytes, that a program gets as a whole."""
 MAX_SLICE = 8 * 1024 * 1024
 """Most characters, or bytes, of one slice."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a run's calls act."""
-
-    agent: str
-    space: str
-    zone: tzinfo
-    """The owner's: times are shown in it, and times without zone are meant in it."""
-    run: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +40,8 @@ class Answer:
     """To the journal: JSON data."""
     origin: Origin = Origin.OWNER
     """Lowest origin of what was read."""
+    uses: Sequence[Use] = ()
+    """What was read in hives of other users."""
 
 
 def moment(text: str | datetime, zone: tzinfo, field: str) -> datetime:
@@ -68,59 +65,72 @@ def moment(text: str | datetime, zone: tzinfo, field: str) -> datetime:
 def _get(
     tx: Transaction, place: Place, name: str, *, version: int | None = None, as_of: str | None = None
 ) -> Answer:
-    space = tx.space(place.space)
+    spot = sharing.spot(tx, place, Verb.READ, name)
     when = None if as_of is None else moment(as_of, place.zone, "as_of")
     try:
-        _check_size(space.find(name))
-        found = space.get(name, version=version, as_of=when)
+        _check_size(spot.space.find(spot.name))
+        found = spot.space.get(spot.name, version=version, as_of=when)
     except NotFound:
-        return Answer(value=None, kept={"missing": name})
-    return Answer(value=found.value, kept=_reference(found), origin=found.version.origin)
+        return Answer(value=None, kept={"missing": name}, uses=_uses(spot))
+    return _found(spot, found, found.value)
 
 
 def _names(tx: Transaction, place: Place, prefix: str = "") -> Answer:
-    names = tx.space(place.space).names(prefix)
-    return Answer(value=names, kept=names)
+    found, uses = sharing.spans(tx, place, Verb.READ, prefix)
+    names = [span.mark + name for span in found for name in span.space.names(span.prefix) if span.lets(name)]
+    return Answer(value=names, kept=names, uses=uses)
 
 
 def _version(tx: Transaction, place: Place, name: str) -> Answer:
-    found = tx.space(place.space).find(name)
+    spot = sharing.spot(tx, place, Verb.READ, name)
+    found = spot.space.find(spot.name)
     number = 0 if found is None else found.version.number
-    return Answer(value=number, kept=number)
+    return Answer(value=number, kept=number, uses=_uses(spot))
 
 
 def _history(tx: Transaction, place: Place, name: str) -> Answer:
+    spot = sharing.spot(tx, place, Verb.READ, name)
     try:
-        versions = tx.space(place.space).history(name, most=10_000)
+        versions = spot.space.history(spot.name, most=10_000)
     except NotFound:
         versions = []
     shown = [shown_version(version, place) for version in reversed(versions)]
-    return _whole(shown)
+    return replace(_whole(shown, spot.origin), uses=_uses(spot))
 
 
 def _diff(tx: Transaction, place: Place, name: str, a: int, b: int) -> Answer:
-    text = tx.space(place.space).diff(name, a, b).text
-    return Answer(value=text, kept=text)
+    spot = sharing.spot(tx, place, Verb.READ, name)
+    text = spot.space.diff(spot.name, a, b).text
+    return Answer(value=text, kept=text, origin=spot.origin, uses=_uses(spot))
 
 
 def _size(tx: Transaction, place: Place, name: str) -> Answer:
-    space = tx.space(place.space)
-    found = space.find(name)
+    spot = sharing.spot(tx, place, Verb.READ, name)
+    found = spot.space.find(spot.name)
     if found is None:
         raise NotFound(f"there is no variable {name!r}", field="name", remedy="memory.names() lists them.")
     size = found.version.characters if found.version.kind is Kind.TEXT else found.version.size
     if found.version.kind is Kind.JSON:
         _check_size(found)
-        value = space.get(name).value
+        value = spot.space.get(spot.name).value
         size = len(value) if isinstance(value, list | dict) else 1
-    return Answer(value=size, kept=size)
+    return Answer(value=size, kept=size, uses=_uses(spot))
 
 
 def _slice(tx: Transaction, place: Place, name: str, start: int, end: int) -> Answer:
-    space = tx.space(place.space)
-    found = space.facts(name)
-    value = part(space, found, start, end)
-    return Answer(value=value, kept=_reference(found), origin=found.version.origin)
+    spot = sharing.spot(tx, place, Verb.READ, name)
+    found = spot.space.facts(spot.name)
+    return _found(spot, found, part(spot.space, found, start, end))
+
+
+def _found(spot: Spot, found: Variable, value: Any) -> Answer:
+    """A value that stands in memory: one's own is kept by reference, a shared one whole."""
+    kept = _reference(found) if spot.door is None else {"value": sharing.portable(value)}
+    return Answer(value=value, kept=kept, origin=min(found.version.origin, spot.origin), uses=_uses(spot))
+
+
+def _uses(spot: Spot) -> Sequence[Use]:
+    return () if spot.use is None else (spot.use,)
 
 
 def part(space: Space, found: Variable, start: int, end: int) -> Any:
@@ -145,8 +155,13 @@ def part(space: Space, found: Variable, start: int, end: int) -> Any:
 
 
 def _grep(tx: Transaction, place: Place, pattern: str, prefix: str = "", k: int = 100) -> Answer:
-    matches, _ = tx.space(place.space).grep(pattern, prefix, most=k)
-    return _whole([records.Match(name=m.name, line=m.line, text=m.text) for m in matches])
+    spans, uses = sharing.spans(tx, place, Verb.READ, prefix)
+    found: list[records.Match] = []
+    for span in spans:
+        matches, _ = span.space.grep(pattern, span.prefix, most=k)
+        lines = [match for match in matches if span.lets(match.name)]
+        found += [records.Match(name=span.mark + m.name, line=m.line, text=m.text) for m in lines]
+    return replace(_whole(found[:k], sharing.lowest(spans)), uses=uses)
 
 
 def _recent(tx: Transaction, place: Place, n: int = 20) -> Answer:
@@ -200,25 +215,34 @@ LONG = frozenset({"memory.grep", "memory.slice", "memory.diff", "memory.names", 
 
 
 def _set(tx: Transaction, place: Place, writing: Writing, name: str, value: Any) -> Answer:
-    return _written(tx.space(place.space).set(name, value, writing), place)
+    spot = _to_write(tx, place, name)
+    return _written(spot, spot.space.set(spot.name, value, writing), place)
 
 
 def _append(tx: Transaction, place: Place, writing: Writing, name: str, value: Any) -> Answer:
-    return _written(tx.space(place.space).append(name, value, writing), place)
+    spot = _to_write(tx, place, name, Verb.APPEND)
+    return _written(spot, spot.space.append(spot.name, value, writing), place)
 
 
 def _revert(tx: Transaction, place: Place, writing: Writing, name: str, version: int) -> Answer:
-    return _written(tx.space(place.space).revert(name, version, writing), place)
+    spot = _to_write(tx, place, name)
+    return _written(spot, spot.space.revert(spot.name, version, writing), place)
 
 
 def _delete(tx: Transaction, place: Place, writing: Writing, name: str) -> Answer:
-    written = _written(tx.space(place.space).delete(name, writing), place)
-    return Answer(value=None, kept=written.kept)
+    spot = _to_write(tx, place, name)
+    return replace(_written(spot, spot.space.delete(spot.name, writing), place), value=None)
 
 
 def _undelete(tx: Transaction, place: Place, writing: Writing, name: str) -> Answer:
-    written = _written(tx.space(place.space).undelete(name, writing), place)
-    return Answer(value=None, kept=written.kept)
+    spot = _to_write(tx, place, name)
+    return replace(_written(spot, spot.space.undelete(spot.name, writing), place), value=None)
+
+
+def _to_write(tx: Transaction, place: Place, name: str, verb: Verb = Verb.WRITE) -> Spot:
+    spot = sharing.spot(tx, place, verb, name)
+    sharing.note(tx, place, _uses(spot))
+    return spot
 
 
 Write = Callable[..., Answer]
@@ -234,8 +258,10 @@ WRITES: Mapping[str, Write] = {
 # -- shapes ---------------------------------------------------------------------------------------
 
 
-def hits(passages: list[Passage], place: Place) -> Answer:
-    """What a search of memory gives."""
+def hits(
+    passages: list[Passage], place: Place, shared: Origin = Origin.OWNER, uses: Sequence[Use] = ()
+) -> Answer:
+    """What a search of memory gives; `shared` is the lowest origin of what was found in hives."""
     found = [
         records.Hit(
             name=passage.key,
@@ -247,7 +273,11 @@ def hits(passages: list[Passage], place: Place) -> Answer:
         )
         for passage in passages
     ]
-    return _whole(found, min((passage.origin for passage in passages), default=Origin.OWNER))
+    origins = [
+        min(passage.origin, shared) if passage.key.startswith(MARK) else passage.origin
+        for passage in passages
+    ]
+    return replace(_whole(found, min(origins, default=Origin.OWNER)), uses=uses)
 
 
 def _messages(messages: list[Message], place: Place) -> Answer:
@@ -272,10 +302,11 @@ def shown_message(message: Message, zone: tzinfo) -> records.Message:
 
 def shown_version(version: Version, place: Place) -> records.Version:
     author = version.author
+    who = author.agent if author.user == place.user else f"{author.user}/{author.agent}"
     return records.Version(
         version=version.number,
         time=version.write_time.astimezone(place.zone),
-        author=author.user if author.run is None else f"{author.agent} (run {author.run})",
+        author=author.user if author.run is None else f"{who} (run {author.run})",
         note=version.note,
         size=version.size,
     )
@@ -293,8 +324,12 @@ def shown_schedule(schedule: Schedule, place: Place) -> records.Schedule:
     )
 
 
-def _written(variable: Variable, place: Place) -> Answer:
-    return Answer(value=shown_version(variable.version, place), kept=_reference(variable))
+def _written(spot: Spot, variable: Variable, place: Place) -> Answer:
+    shown = shown_version(variable.version, place)
+    kept_of = _reference(variable)
+    if spot.door is not None:
+        kept_of |= {"variable": spot.mark + variable.name, "shown": kept(shown)}
+    return Answer(value=shown, kept=kept_of)
 
 
 def _reference(variable: Variable) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from rlmd.memory.records import (
     RunState,
     User,
 )
+from rlmd.memory.settling import woken_by_agent
 from rlmd.memory.store import House, Store, Transaction, digest_of
 
 from . import asking, budgets, calling
@@ -83,6 +84,7 @@ class Engine:
         self._house = house
         self._equipment = equipment
         equipment.router.listen(house.database)
+        equipment.arrivals.listener = self._take_up
         self._lanes: defaultdict[Lane, deque[tuple[Store, int]]] = defaultdict(deque)
         self._workers: dict[Lane, asyncio.Task[None]] = {}
         self._active: dict[int, _Active] = {}
@@ -396,6 +398,22 @@ class Engine:
             run_id = told.id if isinstance(told, Run) else told.run
             active.tree.wake(store.read(lambda tx: _line(tx, run_id)))
 
+    def _take_up(self, run_id: int) -> None:
+        """A program has made a run for another agent."""
+        user = self._house.user_of(run_id)
+        if user is not None:
+            store = self._house.store(user)
+            self._enqueue(store, store.read(lambda tx: tx.runs.get(run_id)))
+
+    async def _tell_caller(self, run: Run) -> None:
+        """A run is over: if another agent has called for it, that one goes on."""
+        called = self._house.caller_of(run.id) if woken_by_agent(run) else None
+        if called is not None:
+            user, waiting = called
+            store = self._house.store(user)
+            with contextlib.suppress(NotFound):
+                await self._wake(store, store.read(lambda tx: tx.runs.get(waiting)))
+
     async def _rouse(self, user: User, run_id: int) -> None:
         """Let a run go on; one that cannot must not hold up the others, and is tried again later."""
         try:
@@ -461,6 +479,7 @@ class Engine:
             if run.state is not RunState.QUEUED:
                 return
             tree = Tree(run.limits, used=run.usage)
+            tree.elsewhere = store.read(lambda tx: tx.hive_calls.used(run_id))
             task = asyncio.create_task(self._run(store, agent, run, tree), name=f"run {run_id}")
             active = self._active[run_id] = _Active(task, tree, store)
             try:
@@ -470,6 +489,8 @@ class Engine:
             if active.parked is not None and tree.wakes > active.parked.mark:
                 # While it was being parked, something happened that it may wait for.
                 await self._go_on(store, run_id)
+            if active.parked is None:
+                await self._tell_caller(run)
             self._rang.set()
 
     async def _run(self, store: Store, agent: Agent, run: Run, tree: Tree) -> None:
@@ -510,6 +531,7 @@ class Engine:
         self.feed.push(run.id)
         if run.parent is not None:
             await self._wake(store, run)
+        await self._tell_caller(run)
 
 
 async def _whole(work: Coroutine[Any, Any, T]) -> T:

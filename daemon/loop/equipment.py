@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from typing import Any, Protocol
 
@@ -19,8 +19,9 @@ from rlmd.daemon.schedules.bell import Alarm, NoAlarm
 from rlmd.errors import Exhausted
 from rlmd.memory.clock import Clock
 from rlmd.memory.costs import dollars
+from rlmd.memory.hive_records import Spent
 from rlmd.memory.records import Passage, RunLimits, Usage
-from rlmd.memory.search import Shelf
+from rlmd.memory.search import Part, Shelf
 from rlmd.settings import Settings
 
 MODEL_CALLS_AT_ONCE = 64
@@ -44,6 +45,16 @@ class Searcher(Protocol):
         after: datetime | None = None,
         before: datetime | None = None,
         exclude: Collection[str] = (),
+    ) -> list[Passage]: ...
+
+    async def search_parts(
+        self,
+        parts: Sequence[Part],
+        query: str,
+        k: int,
+        *,
+        after: datetime | None = None,
+        before: datetime | None = None,
     ) -> list[Passage]: ...
 
 
@@ -79,6 +90,7 @@ class Equipment:
     searcher: Searcher
     feed: Feed
     router: Router = field(default_factory=Router)
+    arrivals: Arrivals = field(default_factory=lambda: Arrivals())
     alarm: Alarm = field(default_factory=NoAlarm)
     till: Till = field(default_factory=Till)
     model_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MODEL_CALLS_AT_ONCE))
@@ -116,6 +128,26 @@ def _least(wanted: int | None, most: int) -> int:
     return most if wanted is None else min(wanted, most)
 
 
+def _lower(wanted: int | None, most: int | None, used: int) -> int | None:
+    """The lower of a limit and what is left of another; None if there is neither."""
+    if most is None:
+        return wanted
+    return max(most - used, 1) if wanted is None else min(wanted, max(most - used, 1))
+
+
+class Arrivals:
+    """Runs that a program has made for other agents; the engine listens, and takes them up."""
+
+    def __init__(self) -> None:
+        self.listener: Callable[[int], None] | None = None
+
+    def push(self, run_ids: Iterable[int]) -> None:
+        """These are queued, on disk. Without a listener they wait there."""
+        for run_id in run_ids:
+            if self.listener is not None:
+                self.listener(run_id)
+
+
 class Tree:
     """What a root run and all its children share: what they may use of models, and who is at work."""
 
@@ -130,6 +162,8 @@ class Tree:
         self._children: dict[int, asyncio.Task[Any]] = {}
         self._stopped: dict[int, str] = {}
         self._events: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
+        self.elsewhere = Spent()
+        """What other agents have used of models to answer the tree's questions."""
         self.wakes = 0
         """How often something has happened that a run of the tree may wait for."""
         self.suspended = False
@@ -140,18 +174,37 @@ class Tree:
         """Whether what calls cost must be told."""
         return self._limits.money is not None
 
+    def left(self, limits: RunLimits) -> RunLimits:
+        """Limits of a run of another agent: no more than is left here.
+
+        Raises:
+            Exhausted: nothing is left.
+        """
+        own, spent = self._limits, self.elsewhere
+        self._check_all()
+        return replace(
+            limits,
+            model_calls=_lower(limits.model_calls, own.model_calls, self._calls + spent.model_calls),
+            tokens=_lower(limits.tokens, own.tokens, self._tokens + spent.tokens),
+            money=_lower(limits.money, own.money, self._money + spent.money),
+        )
+
+    def _check_all(self) -> None:
+        limits, spent = self._limits, self.elsewhere
+        calls, tokens = self._calls + spent.model_calls, self._tokens + spent.tokens
+        self._check("model_calls", calls, limits.model_calls or 0, f"{limits.model_calls} model calls")
+        if limits.tokens is not None:
+            self._check("tokens", tokens, limits.tokens, f"{limits.tokens:,} tokens")
+        if limits.money is not None:
+            self._check("money", self._money + spent.money, limits.money, dollars(limits.money))
+
     def take_call(self, tokens: int = 0, money: int = 0) -> None:
         """Take one call of a model before it is made, with what it may cost; none over a limit is ever sent.
 
         Raises:
             Exhausted: nothing is left; the field says of what.
         """
-        limits = self._limits
-        self._check("model_calls", self._calls, limits.model_calls or 0, f"{limits.model_calls} model calls")
-        if limits.tokens is not None:
-            self._check("tokens", self._tokens, limits.tokens, f"{limits.tokens:,} tokens")
-        if limits.money is not None:
-            self._check("money", self._money, limits.money, dollars(limits.money))
+        self._check_all()
         self._calls += 1
         self.count(tokens, money)
 

@@ -15,22 +15,26 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Protocol
 
+from rlmd.daemon.repl import hive
 from rlmd.daemon.repl.api import Call, Ended, Outcome, Raised, Returned
 from rlmd.daemon.repl.channels import NOBODY, Listing
 from rlmd.daemon.schedules import background
-from rlmd.errors import InternalError, InvalidInput, NotFound, PreconditionFailed, RlmdError, Unavailable
+from rlmd.errors import InternalError, InvalidInput, NotFound, RlmdError, Unavailable
+from rlmd.memory.hive_records import Verb
 from rlmd.memory.log import MAX_TEXT
 from rlmd.memory.records import Agent, Author, Entry, EntryKind, Origin, Run
-from rlmd.memory.search import Shelf
+from rlmd.memory.settling import woken_by_agent
 from rlmd.memory.store import Store, Transaction
 from rlmd.memory.variables import Writing
 
-from . import asking, calling, calls, planning
+from . import asking, calling, calls, hiving, planning, sharing
 from .calls import Answer, Place
 from .equipment import Equipment, Tree
+from .members import Members, done
 from .others import Others
 from .planning import PLANS
 from .scribe import Row, Scribe
+from .searches import Searches
 
 REPLY_SENT = "reply sent"
 PREVIEW_TEXT = 2_000
@@ -40,7 +44,7 @@ LARGE = 256 * 1024
 """Bytes of a value from which it is read off the event loop."""
 LONG = timedelta(seconds=2)
 """What is over sooner is not worth the parking."""
-WITH_ROWS = frozenset({"ask", "channels.call"})
+WITH_ROWS = frozenset({*hiving.WAITING, "ask", "channels.call"})
 """Calls that wait for a row of their own."""
 ABANDONED = {"type": "Cancelled", "message": "the step ended first"}
 """What the journal has as the error of a call that nobody awaited to its end."""
@@ -66,7 +70,15 @@ class Mind(Protocol):
         ...
 
 
-CAUGHT = (RlmdError, ChildFailed, calling.ChannelFailed, ValueError, TypeError, LookupError)
+CAUGHT = (
+    RlmdError,
+    ChildFailed,
+    calling.ChannelFailed,
+    hiving.MemberFailed,
+    ValueError,
+    TypeError,
+    LookupError,
+)
 """What a call raises for the program."""
 
 
@@ -98,7 +110,9 @@ class RunHost:
         self._scribe = scribe
         self._mind = mind
         self._others = Others(equipment, store, agent, run, tree, scribe, self)
-        self.place = Place(agent=agent.name, space=agent.space, zone=equipment.zone, run=run.id)
+        self._members = Members(equipment, store, agent, run, tree, scribe, self)
+        self.place = Place(user=store.user.name, whose=agent, zone=equipment.zone, run=run.id)
+        self._searches = Searches(equipment, store, agent, run, self.place)
         self.origin = run.origin
         """The lowest origin of what the run was given and has read."""
         self._children: dict[int, int] = {}
@@ -113,6 +127,8 @@ class RunHost:
         """When the first of the calls that it then rested on is over by itself; None if none will be."""
         self.wait_reason = ""
         """Which used up budget one of them waits for."""
+        self.passing = False
+        """Whether it then waited for other agents alone."""
         self.step = 0
         self.count = run.calls
         """Calls so far."""
@@ -135,9 +151,12 @@ class RunHost:
     def listing(self, blocks: Sequence[str]) -> Listing:
         """Who is there for a step that imports the channels; nobody for another."""
         code = "\n".join(blocks)
-        if not calling.imports(code):
-            return NOBODY
-        return self._store.read(lambda tx: calling.listing(tx, self._agent, code))
+
+        def read(tx: Transaction) -> Listing:
+            there = calling.listing(tx, self._agent, code) if calling.imports(code) else NOBODY
+            return {**there, **(hiving.listing(tx, self._agent) if hiving.imports(code) else NOBODY)}
+
+        return self._store.read(read) if calling.imports(code) or hiving.imports(code) else NOBODY
 
     # -- the sandbox's side -----------------------------------------------------------------------
 
@@ -200,6 +219,7 @@ class RunHost:
         self.mark = self._tree.wakes
         self.wake_time = min((until for until in untils if until is not None), default=None)
         self.wait_reason = next((reason for _, reason in resting if reason), "")
+        self.passing = set(calls) <= self._members.waiting
         return True
 
     @property
@@ -244,6 +264,8 @@ class RunHost:
             self._told(call)
         elif call.name == "channels.call":
             self._called(call)
+        elif call.name in hiving.PLAIN:
+            self.effects.append(Effect(call.number, done(call)))
         elif call.name in PLANS:
             self.effects.append(Effect(call.number, planning.told(call.name, data["result"])))
         elif call.name == "reply" and self._run.parent is None:
@@ -258,18 +280,20 @@ class RunHost:
         if name in calls.READS:
             return await self._read(call, lambda: self._reading(call))
         if name in calls.WRITES:
-            return await self._write(call)
+            return await self._write(call, None)
         if name in PLANS:
-            return await self._plan(call)
+            return await self._plan(call, None)
         match name:
             case "memory.search":
-                return await self._read(call, lambda: self._search(*call.args, **call.kwargs))
+                return await self._read(call, lambda: self._searches.memory(*call.args, **call.kwargs))
             case "log.search":
-                return await self._read(call, lambda: self._search_log(*call.args, **call.kwargs))
+                return await self._read(call, lambda: self._searches.log(*call.args, **call.kwargs))
             case "reply":
                 return await self._reply(call, *call.args)
             case "channels.tell":
                 return await self._tell(call, None)
+            case "hive.tell" | "hive.tell_all" | "hive.log":
+                return await self._tell_members(call, None)
             case "done":
                 return self._done(call, *call.args)
             case "sys.now" | "sys.time":
@@ -297,6 +321,14 @@ class RunHost:
                 return await self._sleep(call, entry)
             case "channels.tell":
                 return await self._tell(call, entry)
+            case "hive.ask" | "hive.ask_all" | "hive.vote":
+                return await self._members.ask(call, entry)
+            case "hive.tell" | "hive.tell_all" | "hive.log":
+                return await self._tell_members(call, entry)
+            case name if name in calls.WRITES:
+                return await self._write(call, entry)
+            case name if name in PLANS:
+                return await self._plan(call, entry)
         raise NotFound(
             f"{call.name} is not offered here", field="call", remedy="See what is already imported."
         )
@@ -305,6 +337,9 @@ class RunHost:
         channel, value = call.args
         await self._others.tell(call, entry, channel, value)
         self._told(call)
+
+    async def _tell_members(self, call: Call, entry: Entry | None) -> None:
+        self.effects.append(Effect(call.number, await self._members.tell(call, entry)))
 
     def _called(self, call: Call) -> None:
         self.effects.append(Effect(call.number, f"{call.args[0]}.{call.args[1]} called"))
@@ -331,9 +366,18 @@ class RunHost:
     async def _read(self, call: Call, work: Callable[[], Awaitable[Answer]]) -> Any:
         answer = await work()
         self.lower(answer.origin)
-        self._note(
-            EntryKind.CALL, call, {**self.arguments(call), "result": answer.kept, **_low(answer.origin)}
-        )
+        data = {**self.arguments(call), "result": answer.kept, **_low(answer.origin)}
+        if answer.uses:
+            # What comes from another user is written down on both sides before the program has it.
+            row = self._row(EntryKind.CALL, call, data)
+
+            def cross(tx: Transaction) -> tuple[None, Row]:
+                sharing.note(tx, self.place, answer.uses)
+                return None, row
+
+            await self._scribe.commit(cross)
+        else:
+            self._note(EntryKind.CALL, call, data)
         return answer.value
 
     async def _reading(self, call: Call) -> Answer:
@@ -349,42 +393,16 @@ class RunHost:
         return self._store.read(work)
 
     def _is_large(self, name: str) -> bool:
-        found = self._store.read(lambda tx: tx.space(self.place.space).find(name))
-        return found is not None and found.version.size > LARGE
+        def read(tx: Transaction) -> bool:
+            spot = sharing.spot(tx, self.place, Verb.READ, name)
+            found = spot.space.find(spot.name)
+            return found is not None and found.version.size > LARGE
 
-    async def _search(
-        self,
-        query: str,
-        k: int = 10,
-        *,
-        prefix: str = "",
-        after: str | None = None,
-        before: str | None = None,
-    ) -> Answer:
-        zone = self.place.zone
-        shelf = Shelf(space_id=self._store.read(lambda tx: tx.space(self.place.space).id))
-        with _searching():
-            passages = await self._equipment.searcher.search(
-                shelf,
-                query,
-                _count(k),
-                prefix=prefix,
-                after=None if after is None else calls.moment(after, zone, "after"),
-                before=None if before is None else calls.moment(before, zone, "before"),
-            )
-        return calls.hits(passages, self.place)
+        return self._store.read(read)
 
-    async def _search_log(self, query: str, k: int = 10) -> Answer:
-        # The question itself would be the best hit for every question.
-        own = () if self._run.event.message is None else (str(self._run.event.message),)
-        shelf = Shelf(agent_id=self._agent.id)
-        with _searching():
-            passages = await self._equipment.searcher.search(shelf, query, _count(k), exclude=own)
-        ids = list(dict.fromkeys(int(passage.key) for passage in passages))
-        found = self._store.read(lambda tx: tx.log(self._agent.name).several(ids))
-        return calls.found_messages([found[id] for id in ids if id in found], self.place)
-
-    async def _write(self, call: Call) -> Any:
+    async def _write(self, call: Call, entry: Entry | None) -> Any:
+        if call.args[0].startswith(hive.MARK):
+            await self._members.share(call, entry, self.place)
         write = calls.WRITES[call.name]
         kwargs = dict(call.kwargs)
         note, expect = kwargs.pop("note", None), kwargs.pop("expect", None)
@@ -400,20 +418,21 @@ class RunHost:
 
         def work(transaction: Transaction) -> tuple[Answer, Row]:
             answer = write(transaction, self.place, writing, *args, **kwargs)
-            return answer, self._row(EntryKind.CALL, call, {**self.arguments(call), "result": answer.kept})
+            return answer, self.outcome(call, {"result": answer.kept})
 
         answer = await self._scribe.commit(work)
         assert answer is not None, "a write gives an answer"
         self.effects.append(_written(call, answer.kept))
         return answer.value
 
-    async def _plan(self, call: Call) -> Any:
+    async def _plan(self, call: Call, entry: Entry | None) -> Any:
+        await self._others.may_plan(call, entry)
         planner = planning.planner(
             self._equipment, self._store, self._run, self.place, self._author(call), self.origin
         )
 
         def row(answer: Answer) -> Row:
-            return self._row(EntryKind.CALL, call, {**self.arguments(call), "result": answer.kept})
+            return self.outcome(call, {"result": answer.kept})
 
         schedule, answer = await planning.carry_out(planner, call, self._scribe, row)
         self._equipment.alarm.set(schedule.id, schedule.next_time)
@@ -449,6 +468,8 @@ class RunHost:
         self._replied(call)
 
     def _replied(self, call: Call) -> None:
+        if woken_by_agent(self._run):
+            self._end_with("reply", *call.args)
         self.replied = True
         self.effects.append(Effect(call.number, REPLY_SENT))
 
@@ -532,21 +553,6 @@ class RunHost:
         return {"args": shown, "digest": digest(call)}
 
 
-@contextmanager
-def _searching() -> Iterator[None]:
-    """A search that fails is the program's to catch: unlike the store, a run can go on without the index.
-
-    Raises:
-        PreconditionFailed: the search failed.
-    """
-    try:
-        yield
-    except (Unavailable, InternalError) as error:
-        raise PreconditionFailed(
-            f"search is not available: {error.reason}", remedy="Use memory.grep and log.recent, or try again."
-        ) from error
-
-
 def _low(origin: Origin) -> dict[str, int]:
     """What a row keeps of an origin that is not the owner."""
     return {} if origin is Origin.OWNER else {"origin": int(origin)}
@@ -554,12 +560,6 @@ def _low(origin: Origin) -> dict[str, int]:
 
 def _written(call: Call, kept: Mapping[str, Any]) -> Effect:
     return Effect(call.number, f"{call.name} {kept['variable']} -> version {kept['version']}")
-
-
-def _count(k: int) -> int:
-    if not 0 < k <= 100:
-        raise InvalidInput(f"{k} is not between 1 and 100", field="k", remedy="Ask for at most 100 hits.")
-    return k
 
 
 def digest(call: Call) -> str:

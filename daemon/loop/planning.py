@@ -21,8 +21,8 @@ from rlmd.memory.schedules import Draft
 from rlmd.memory.store import Store, Transaction
 
 from .calls import Answer, Place, kept, moment, shown_schedule
+from .desk import DEFAULT_CHANNEL
 from .equipment import Equipment
-from .others import DEFAULT_CHANNEL
 from .scribe import Row, Scribe
 
 
@@ -65,6 +65,16 @@ def _cron(planner: Planner, line: str, text: str, **more: Any) -> Plan:
     return _make(planner, "cron", line, text, **more)
 
 
+def _watch(planner: Planner, condition: str, text: str, *, every: Any = 60, **more: Any) -> Plan:
+    if not condition.strip():
+        raise InvalidInput("there is no condition", field="condition", remedy="Give an expression as a text.")
+    return _make(planner, "every", phrases.interval(every), text, condition=condition, **more)
+
+
+def _changes(planner: Planner, names: str, text: str, **more: Any) -> Plan:
+    return _make(planner, "change", names.rstrip("*"), text, **more)
+
+
 def _make(
     planner: Planner,
     kind: str,
@@ -73,6 +83,7 @@ def _make(
     *,
     name: str | None = None,
     channel: str | None = None,
+    condition: str = "",
     timezone: str | None = None,
     start: str | None = None,
     end: str | None = None,
@@ -88,6 +99,7 @@ def _make(
         timezone=timezone or planner.zone,
         name=name or "",
         channel=channel or planner.channel,
+        condition=condition,
         start_time=None if start is None else moment(start, zone, "start"),
         end_time=None if end is None else moment(end, zone, "end"),
         jitter=timedelta() if jitter is None else phrases.length(jitter),
@@ -134,6 +146,8 @@ PLANS: Mapping[str, Callable[..., Plan]] = {
     "schedule.at": _at,
     "schedule.every": _every,
     "schedule.cron": _cron,
+    "schedule.watch": _watch,
+    "memory.watch": _changes,
     "schedule.cancel": _cancel,
     "schedule.pause": _pause,
     "schedule.resume": _resume,

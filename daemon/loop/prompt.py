@@ -26,6 +26,7 @@ from rlmd.memory.records import Agent, Origin, Run
 from rlmd.memory.search import Shelf
 from rlmd.memory.store import Store, Transaction
 
+from . import hiving
 from .budgets import low
 from .calling import who
 from .equipment import Equipment
@@ -144,7 +145,7 @@ async def _card(equipment: Equipment, store: Store, agent: Agent, run: Run, room
         head += f"\n{cut(there, int(room * FACTS))}"
     end = [
         "",
-        "The event that woke you:",
+        hiving.asked_by(run) or "The event that woke you:",
         f'<event kind="{event.kind}" channel="{event.channel}" sender="{line(event.sender, 100)}">',
         cut(event.text, int(room * EVENT), more="event.text has all"),
         "</event>",
@@ -227,7 +228,8 @@ def _state(transaction: Transaction, agent: Agent, run: Run) -> tuple[int, str, 
     recent = transaction.log(agent.name).recent(
         LAST_MESSAGES, channel=run.event.channel, before=run.event.message
     )
-    return space.id, facts, who(transaction, agent, run.event.channel), recent
+    there = [who(transaction, agent, run.event.channel), hiving.who(transaction, agent)]
+    return space.id, facts, "\n".join(filter(None, there)), recent
 
 
 def _section(title: str, items: Sequence[str], budget: int) -> list[str]:

@@ -18,16 +18,18 @@ from rlmd.daemon.repl.api import Call, Ended, Outcome, Raised, Returned
 from rlmd.memory.records import Origin
 from rlmd.memory.store import Transaction
 
-from . import calls
+from . import calls, sharing
 from .calling import ChannelFailed
 from .calls import Place
+from .hiving import MemberFailed
 from .host import ChildFailed
 
-_RECORDS: Mapping[str, Callable[..., Any]] = {record.__name__: record for record in records.RECORDS}
-_OWN = {kind.__name__: kind for kind in (ChildFailed, ChannelFailed)}
+_ALL = (*records.RECORDS, *records.HIVE_RECORDS)
+_RECORDS: Mapping[str, Callable[..., Any]] = {record.__name__: record for record in _ALL}
+_OWN = {kind.__name__: kind for kind in (ChildFailed, ChannelFailed, MemberFailed)}
 _MOMENTS = {
     record.__name__: frozenset(field.name for field in fields(record) if "datetime" in str(field.type))
-    for record in records.RECORDS
+    for record in _ALL
 }
 
 
@@ -55,6 +57,8 @@ def _value(tx: Transaction, place: Place, call: Call, kept: Any) -> Any:
     match call.name:
         case "memory.get" if "missing" in kept:
             return None
+        case "memory.get" | "memory.slice" if "value" in kept:
+            return sharing.restored(kept["value"])
         case "memory.get":
             return tx.space(kept["space"]).get(kept["variable"], version=kept["version"]).value
         case "memory.slice":
@@ -62,12 +66,16 @@ def _value(tx: Transaction, place: Place, call: Call, kept: Any) -> Any:
             space = tx.space(kept["space"])
             found = space.facts(kept["variable"], version=kept["version"])
             return calls.part(space, found, start, end)
+        case "memory.set" | "memory.append" | "memory.revert" if "shown" in kept:
+            return _restored(kept["shown"], place)
         case "memory.set" | "memory.append" | "memory.revert":
             space = tx.space(kept["space"])
             return calls.shown_version(space.facts(kept["variable"], version=kept["version"]).version, place)
         case "memory.delete" | "memory.undelete" | "reply" | "channels.tell" | "done" | "sys.sleep":
             return None
-        case "ask" | "channels.call":
+        case "hive.tell" | "hive.tell_all" | "hive.log":
+            return None
+        case "ask" | "channels.call" | "hive.ask":
             # Somebody else's data, that may look like a record of ours.
             return kept
         case "log.step":

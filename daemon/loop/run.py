@@ -120,7 +120,9 @@ class Runner:
         return ending
 
     async def _park(self, until: datetime | None, reason: str) -> None:
-        data = {"until": None if until is None else until.isoformat(), "reason": reason}
+        data: dict[str, Any] = {"until": None if until is None else until.isoformat(), "reason": reason}
+        if self.host.passing and not reason:
+            data["passing"] = True
 
         def work(tx: Transaction) -> tuple[None, Row]:
             tx.runs.park(self._run, until, reason)

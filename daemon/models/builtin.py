@@ -33,6 +33,8 @@ _OPEN = re.compile(r"^<event\b[^\n]*>[ \t]*\n", re.MULTILINE)
 _CLOSE = re.compile(r"\n</event>[ \t]*$", re.MULTILINE)
 _SUB_CALL = re.compile(r"\bsub-?(?:call|model)\b", re.IGNORECASE)
 _TIDY = re.compile(r'^<event kind="tidy"', re.MULTILINE)
+_STRANGER = re.compile(r'<event kind="(?:call|told)" [^\n]*sender="[^"\n]*/')
+"""An event from another user's agent, whose name has its user in front: it gives nobody steps to run."""
 _CHILD = re.compile(r'^<event kind="rlm">', re.MULTILINE)
 _DUE = re.compile(r'^<event kind="schedule" ', re.MULTILINE)
 
@@ -74,7 +76,7 @@ def answer(messages: Sequence[Message]) -> str:
             return extract(mend("\n\n".join(asked)))
         event = asked[-1]
     event = mend(event).strip()
-    step = own_step(event)
+    step = None if _stranger(asked) else own_step(event)
     if all(message.role != "assistant" for message in messages):
         if _CHILD.search(asked[0]):
             return fenced(answers.extract(language.stems(event)))
@@ -87,6 +89,11 @@ def answer(messages: Sequence[Message]) -> str:
     if step is not None:
         return fenced(say(observation or "The step ran and printed nothing."))
     return fenced(say(f"That did not work. The REPL says:\n{observation}"))
+
+
+def _stranger(asked: Sequence[str]) -> bool:
+    opening = _OPEN.search(asked[0]) if asked else None
+    return opening is not None and _STRANGER.match(opening[0]) is not None
 
 
 def event_text(card: str) -> str | None:

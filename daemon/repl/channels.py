@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 Listing = Mapping[str, Sequence[str]]
-"""Names of the functions of each channel, by its name."""
+"""Names of the functions of each channel, by its name; and of the other members of each hive, by `@` and its
+name (see hive.py)."""
 NOBODY: Listing = MappingProxyType({})
 
 NAME = "channels"
@@ -26,6 +27,8 @@ _MODULE = "rlmd_channels_module__"
 
 def names(listing: Listing) -> dict[str, str]:
     """The channels by the names under which a program imports them: `my-phone` is `my_phone`."""
+    # Names of hives begin with another sign.
+    listing = {channel: own for channel, own in listing.items() if channel[0].isalpha()}
     found = {channel.replace("-", "_"): channel for channel in listing}
     # A channel that has a name of Python's is not hidden by one that is only written like it.
     found |= {channel: channel for channel in listing if channel.isidentifier()}

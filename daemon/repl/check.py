@@ -25,7 +25,7 @@ from pydantic_monty import (
     ResourceLimits,
 )
 
-from . import channels, stubs
+from . import channels, hive, stubs
 from .lint import Finding
 from .records import RECORDS
 from .source import LAST, Source
@@ -101,7 +101,8 @@ class Checker:
             for name in MODULES
         }
         # Who is there when the step runs, nobody knows before.
-        modules[channels.NAME] = ExternalModule({}, stubs=stubs.CHECK_CHANNELS)
+        for name in (channels.NAME, hive.NAME):
+            modules[name] = ExternalModule({}, stubs=stubs.CHECK_CHANNELS)
         session = self._pool.checkout(
             script_name="step.py",
             type_check=True,

@@ -21,12 +21,12 @@ from pydantic_monty import (
     MontyComplete,
 )
 
-from . import channels, hints, prelude, system
+from . import hints, hive, prelude, system
 from .api import Call, Ended, Host, Limits, Outcome, Parked, Raised, Returned
 from .faults import LimitMet, to_program
 from .surface import BY_NAME, FUNCTIONS, INNER, MODULES, Offer
 from .values import inward, outward
-from .worker import Worker
+from .worker import WRITTEN, Worker
 
 MAX_REFUSED = 1000
 """Refused calls, over the limit of calls, after which a program that goes on regardless is stopped."""
@@ -117,7 +117,7 @@ class Drive:
         if offer.waits:
             self._start(snapshot.call_id, call)
             return await snapshot.resume(_FUTURE)
-        outcome = await self._host.call(call)
+        outcome = await (self._patiently(call) if _may_wait(call) else self._host.call(call))
         missing = isinstance(outcome, Returned) and outcome.value is None
         answer: Any = {"return_value": default} if missing else _answer(outcome)
         if self._is_awaited(snapshot):
@@ -161,20 +161,21 @@ class Drive:
         name = str(snapshot.args[0])
         if name in MODULES:
             return await snapshot.resume_auto()
-        if name == channels.NAME and (problem := self._not_there(snapshot)):
+        if name in WRITTEN and (problem := self._not_there(name, snapshot)):
             return await snapshot.resume({"exc_type": "ImportError", "message": problem})
         served = await self._worker.module(name)
         if served is not None:
             return await snapshot.resume({"return_value": served})
-        there = ", ".join(sorted({*hints.MODULES, *MODULES, *prelude.MODULES, channels.NAME}))
+        there = ", ".join(sorted({*hints.MODULES, *MODULES, *prelude.MODULES, *WRITTEN}))
         message = f"No module named {name!r}. There are: {there}"
         return await snapshot.resume({"exc_type": "ModuleNotFoundError", "message": message})
 
-    def _not_there(self, snapshot: AsyncFunctionSnapshot) -> str:
-        """What is wrong with what is imported from `channels`; the sandbox would not say who is there."""
+    def _not_there(self, module: str, snapshot: AsyncFunctionSnapshot) -> str:
+        """What is wrong with what is imported of who is there; the sandbox would not say who is there."""
         source = self._worker.sources.get(snapshot.position.filename)
-        wanted = () if source is None else source.imported_at(channels.NAME, snapshot.position.start)
-        return channels.missing(self._worker.channels, wanted)
+        wanted = () if source is None else source.imported_at(module, snapshot.position.start)
+        problem: str = WRITTEN[module].missing(self._worker.there[module], wanted)
+        return problem
 
     async def _clock(self, snapshot: AsyncFunctionSnapshot, name: str) -> AsyncSnapshot:
         outcome = await self._host.call(self._call(snapshot, system.CLOCK[name], (), {}))
@@ -285,6 +286,13 @@ class Drive:
             answer = _answer(outcome)
         del self._open[call_id]
         return await snapshot.resume({call_id: answer})
+
+
+def _may_wait(call: Call) -> bool:
+    """Whether a plain call reaches others, for which it may need somebody's approval."""
+    first = call.args[0] if call.args else None
+    shared = isinstance(first, str) and first.startswith(hive.MARK) and call.name.startswith("memory.")
+    return shared or call.name.startswith(("channels.", "hive."))
 
 
 async def _look_up(snapshot: AsyncNameLookupSnapshot) -> AsyncSnapshot:

@@ -80,16 +80,16 @@ _LATER = (
     "Use schedule.after('20m', text), schedule.at('2026-12-24 18:00', text), schedule.every('1d', text) or "
     "schedule.cron('0 9 * * *', text): each wakes you then, with the text as the event."
 )
-_NO_HIVE = (
-    "Nothing is shared with others in this version: keep it in your own memory, "
-    "such as memory.set('team/plan', ...)."
+_HIVE = (
+    "Import it: from hive import NAME; await NAME.ask(question), NAME.tell(text). Shared variables are those "
+    "whose names begin with '@' and the hive's name, as in memory.get('@team/plan')."
 )
 
 NOT_OFFERED: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(("people", "devices", "bots", "tools", "tell", "send", "notify"), _OTHERS),
         **dict.fromkeys(("scheduler", "remind", "reminder", "timer", "cron", "sched"), _LATER),
-        **dict.fromkeys(("hive", "hives"), _NO_HIVE),
+        **dict.fromkeys(("hive", "hives"), _HIVE),
     }
 )
 """Modules and functions of agents elsewhere that models take for granted, and what to do without."""

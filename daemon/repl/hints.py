@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from . import channels, prelude
+from . import channels, hive, prelude
 
 MODULES: tuple[str, ...] = (
     "asyncio", "base64", "binascii", "bisect", "collections", "copy", "csv", "dataclasses", "datetime",
@@ -27,7 +27,7 @@ asdict, timetuple, fromtimestamp. No files, no network, no environment. Modules,
 
 def sandbox_hints() -> str:
     """The paragraph for the system prompt, ending in the modules that can be imported."""
-    return _GAPS + " ".join(sorted({*MODULES, *prelude.MODULES, channels.NAME})) + "."
+    return _GAPS + " ".join(sorted({*MODULES, *prelude.MODULES, channels.NAME, hive.NAME})) + "."
 
 
 _AWAIT = "Await a call in the step that starts it; to have many at once, await asyncio.gather(*calls)."
@@ -60,8 +60,7 @@ _WAYS: tuple[tuple[str, str, str], ...] = (
     ("TypeError", r": an? \w*(Error|Exception)\b", "Give its text: str(error)."),
     ("AttributeError", "'Event' object has no attribute 'context'", "Only a child run has event.context."),
     ("AttributeError", "'Event' object", "event has .kind .channel .sender .text .time .attachments."),
-    ("ValueError", "belong to hives",
-     "Nothing is shared with others in this version: leave the '@' out, as in 'team/plan'."),
+    ("ValueError", "belong to hives", "Write '@', the hive's name, a slash and the rest: '@team/plan'."),
     ("AttributeError", r"type object|'(str|dict|list|int|float|set|tuple|bytes)' object has no attribute",
      "Methods of built-in types exist only when called: pass a lambda, such as key=lambda s: s.lower()."),
     ("RecursionError", "", "Use a loop."),

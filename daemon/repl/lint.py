@@ -12,7 +12,7 @@ import builtins
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from . import channels, hints, prelude
+from . import channels, hints, hive, prelude
 from .api import Fault
 from .gaps import (
     BUILTIN_TYPES,
@@ -25,7 +25,8 @@ from .gaps import (
 from .source import Source
 from .surface import MODULES
 
-_MODULES = frozenset({*hints.MODULES, *MODULES, *prelude.MODULES, channels.NAME, "os.path", "__future__"})
+_WRITTEN = (channels.NAME, hive.NAME)
+_MODULES = frozenset({*hints.MODULES, *MODULES, *prelude.MODULES, *_WRITTEN, "os.path", "__future__"})
 
 
 @dataclass(frozen=True, kw_only=True)

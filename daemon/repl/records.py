@@ -6,8 +6,10 @@ its prompt and in what it prints.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,4 +87,31 @@ class Schedule:
     state: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Council:
+    """What the members of a hive have answered."""
+
+    answers: Mapping[str, Any]
+    """By the members' names."""
+    missing: Mapping[str, str]
+    """Why others have not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vote:
+    """How the members of a hive have chosen."""
+
+    winner: str | None
+    """The choice with most votes; None if there is no single one."""
+    counts: Mapping[str, int]
+    """Votes for each choice, the most first."""
+    votes: Mapping[str, str]
+    """The choice of each member."""
+    missing: Mapping[str, str]
+    """Why others have not chosen."""
+
+
 RECORDS: tuple[type, ...] = (Hit, Version, Message, Match, Attachment, Schedule)
+"""Those that every program meets."""
+HIVE_RECORDS: tuple[type, ...] = (Council, Vote)
+"""Those of members of hives, which the prompts of others need not explain."""

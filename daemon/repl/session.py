@@ -64,7 +64,7 @@ class Session:
             first_call: Number that the step's first call gets.
             turn: Seeds `random`, with the run's own seed; None to count the steps of this session.
             checked: Whether it has been checked before, since it is run again.
-            there: The channels that it finds, if it imports them.
+            there: The channels and members of hives that it finds, if it imports them.
 
         Raises:
             asyncio.CancelledError: the step was cancelled; its session is lost and nothing goes on.
@@ -106,8 +106,7 @@ class Session:
         try:
             await worker.seed(self._world.seed * 1_000_003 + self._turn)
             await worker.load_modules(source.imports)
-            if channels.NAME in source.imports:
-                await worker.load_channels(there)
+            await worker.load_written(source.imports, there)
             snapshot = await worker.start(source, printed)
             drive = Drive(worker, host, self._limits, first_call=first_call, depth=self._world.depth)
             try:

@@ -15,7 +15,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from . import channels
+from . import channels, hive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +193,11 @@ OFFERS: tuple[Offer, ...] = (
         aliases=_LIMIT,
     ),
     Offer(
+        name="memory.watch",
+        typed=f"(prefix: str, text: str, {_TOLD}) -> Schedule",
+        doc="wakes you when variables change whose names begin so; not for what you then write",
+    ),
+    Offer(
         name="log.search",
         typed="(query: str, k: int = 10, *, limit: int = 10) -> list[Message]",
         doc="messages of all channels and times",
@@ -229,6 +234,11 @@ OFFERS: tuple[Offer, ...] = (
         name="schedule.cron",
         typed=f"(line: str, text: str, {_TOLD}, {_REPEATED}) -> Schedule",
         doc='the same by a crontab line: "0 9 * * 1-5"',
+    ),
+    Offer(
+        name="schedule.watch",
+        typed=f"(condition: str, text: str, {_TOLD}, every: Any = 60) -> Schedule",
+        doc="wakes you when this Python text, which may only read memory and log, has become true",
     ),
     Offer(name="schedule.list", typed="() -> list[Schedule]", doc="those that are not over"),
     Offer(name="schedule.cancel", typed="(name: str | int) -> Schedule", doc="it wakes you no more"),
@@ -275,9 +285,38 @@ INNER: Mapping[str, Offer] = MappingProxyType(
             name="channels.tell", typed="(channel: str, text: Any) -> None", doc="say something there"
         ),
         channels.ASK: BY_NAME["ask"],
+        hive.TO_ONE["ask"]: Offer(
+            name="hive.ask",
+            typed="(hive: str, member: str, question: Any, *, timeout: Any = None, default: Any = None)"
+            " -> Any",
+            doc="ask another agent",
+            waits=True,
+        ),
+        hive.TO_ONE["tell"]: Offer(
+            name="hive.tell", typed="(hive: str, member: str, text: Any) -> None", doc="wake another agent"
+        ),
+        hive.TO_ALL["ask_all"]: Offer(
+            name="hive.ask_all",
+            typed="(hive: str, question: Any, *, quorum: int | None = None, timeout: Any = None) -> Council",
+            doc="ask all members at once",
+            waits=True,
+        ),
+        hive.TO_ALL["vote"]: Offer(
+            name="hive.vote",
+            typed="(hive: str, question: Any, choices: Any, *, quorum: int | None = None,"
+            " timeout: Any = None) -> Vote",
+            doc="let all members choose",
+            waits=True,
+        ),
+        hive.TO_ALL["tell_all"]: Offer(
+            name="hive.tell_all", typed="(hive: str, text: Any) -> None", doc="wake all members"
+        ),
+        hive.TO_ALL["log"]: Offer(
+            name="hive.log", typed="(hive: str, text: Any) -> None", doc="a line in the common log"
+        ),
     }
 )
-"""What the methods of channels call, by the names that only they know."""
+"""What the methods of channels and members call, by the names that only they know."""
 
 MODULES: tuple[str, ...] = tuple(dict.fromkeys(offer.module for offer in OFFERS if offer.module))
 """Modules that are there without an import."""

@@ -24,13 +24,15 @@ from pydantic_monty import (
 
 from rlmd.errors import SandboxError
 
-from . import channels, prelude
+from . import channels, hive, prelude
 from .api import Limits
 from .source import LAST, Source
 from .surface import MODULES, READY, members
 from .system import policy
 from .values import named
 
+WRITTEN = {channels.NAME: channels, hive.NAME: hive}
+"""Modules that are written for a step, from a list of who is there."""
 Print = Callable[[Literal["stdout", "stderr"], str], None]
 
 _OPENING = f"""\
@@ -67,8 +69,8 @@ class Worker:
         self._session = session
         self._feeds = 0
         self._served: dict[str, MontyClassProxy] = {}
-        self.channels = channels.NOBODY
-        """Those that the module `channels` has, once it is served."""
+        self.there: dict[str, channels.Listing] = {}
+        """Who was there when a module of `WRITTEN` was written, by its name."""
         self.sources: dict[str, Source] = {}
         """Code of the steps, by the file name under which the sandbox reports positions in it."""
         self.filename = ""
@@ -146,14 +148,15 @@ class Worker:
             assert isinstance(served, MontyClassProxy)
             self._served[name] = served
 
-    async def load_channels(self, listing: channels.Listing) -> None:
-        """Put the module `channels` into the session; what an earlier step has imported stays as it is."""
-        if channels.NAME in self._served and listing == self.channels:
-            return
-        served = await self.run(channels.source(listing))
-        assert isinstance(served, MontyClassProxy)
-        self._served[channels.NAME] = served
-        self.channels = listing
+    async def load_written(self, names: frozenset[str], there: channels.Listing) -> None:
+        """Put in the modules that tell who is there; what an earlier step has imported stays as it is."""
+        for name in sorted(names & WRITTEN.keys()):
+            if self.there.get(name) == there:
+                continue
+            served = await self.run(WRITTEN[name].source(there))
+            assert isinstance(served, MontyClassProxy)
+            self._served[name] = served
+            self.there[name] = there
 
     async def discard(self) -> None:
         """Give the worker back, which ends it. Never raises for what became of it."""

@@ -47,6 +47,14 @@ class Agents(Service, AgentsServicer):
 
         return await self.once(request, work, pb.Agent)
 
+    async def CloneAgent(self, request: pb.CloneAgentRequest, context: object) -> pb.Agent:
+        agent = agent_of(request.name)
+        return await self.once(
+            request,
+            lambda tx: convert.agent(tx.agents.clone(agent, request.agent_id, memory=request.copy_memory)),
+            pb.Agent,
+        )
+
     async def GetAgent(self, request: pb.GetAgentRequest, context: object) -> pb.Agent:
         agent = agent_of(request.name)
         return convert.agent(self.store().read(lambda tx: tx.agents.get(agent)))

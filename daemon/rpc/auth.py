@@ -42,6 +42,7 @@ POLICY: dict[str, dict[str, Access]] = {
     "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": Access.USER},
     "rlmd.v1.Agents": {
         "CreateAgent": Access.USER,
+        "CloneAgent": Access.USER,
         "GetAgent": Access.USER,
         "ListAgents": Access.USER,
         "UpdateAgent": Access.USER,
@@ -88,6 +89,19 @@ POLICY: dict[str, dict[str, Access]] = {
         "ListQuestions": Access.USER,
         "GetQuestion": Access.USER,
         "AnswerQuestion": Access.USER,
+    },
+    "rlmd.v1.Hives": {
+        "CreateHive": Access.USER,
+        "GetHive": Access.USER,
+        "ListHives": Access.USER,
+        "DissolveHive": Access.USER,
+        "JoinHive": Access.USER,
+        "LeaveHive": Access.USER,
+        "InviteToHive": Access.USER,
+        "ListGrants": Access.USER,
+        "CreateGrant": Access.USER,
+        "RevokeGrant": Access.USER,
+        "ListCrossings": Access.USER,
     },
     "rlmd.v1.Schedules": {
         "CreateSchedule": Access.USER,

@@ -44,12 +44,13 @@ def schedule(record: Schedule) -> pb.Schedule:
     return pb.Schedule(
         name=schedule_name(record.agent, record.id),
         label=record.name,
-        when=f"every {record.spec}" if record.kind == "every" else record.spec,
+        when=_when(record),
         kind=record.kind,
         spec=record.spec,
         timezone=record.timezone,
         text=record.text,
         channel=record.channel,
+        condition=record.condition,
         start_time=time_to(record.start_time),
         end_time=time_to(record.end_time),
         jitter=_length_to(record.jitter),
@@ -64,6 +65,16 @@ def schedule(record: Schedule) -> pb.Schedule:
         create_time=time_to(record.create_time),
         update_time=time_to(record.update_time),
     )
+
+
+def _when(record: Schedule) -> str:
+    """As `CreateSchedule` understands it."""
+    match record.kind:
+        case "every":
+            return f"every {record.spec}"
+        case "change":
+            return f"when {record.spec} changes"
+    return record.spec
 
 
 def occurrence(record: Occurrence) -> pb.Occurrence:
@@ -118,6 +129,7 @@ FIELDS: dict[str, Callable[[pb.Schedule], Any]] = {
     "timezone": lambda message: message.timezone,
     "text": lambda message: message.text,
     "channel": lambda message: message.channel or "chat",
+    "condition": lambda message: message.condition,
     "start_time": lambda message: time_from(message, "start_time"),
     "end_time": lambda message: time_from(message, "end_time"),
     "jitter": lambda message: _length(message, "jitter", timedelta()),

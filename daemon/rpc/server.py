@@ -33,6 +33,8 @@ from rlmd.proto.rlmd.v1 import (
     budgets_pb2_grpc,
     channels_pb2,
     channels_pb2_grpc,
+    hives_pb2,
+    hives_pb2_grpc,
     memory_pb2,
     memory_pb2_grpc,
     questions_pb2,
@@ -49,6 +51,7 @@ from .api import Backend
 from .auth import Gate
 from .budgets import Budgets
 from .channels import Channels
+from .hives import Hives
 from .memory import Memory
 from .questions import Questions
 from .runs import Runs
@@ -62,6 +65,7 @@ FILES = (
     agents_pb2,
     budgets_pb2,
     channels_pb2,
+    hives_pb2,
     memory_pb2,
     questions_pb2,
     runs_pb2,
@@ -159,6 +163,7 @@ class Server:
         agents_pb2_grpc.add_AgentsServicer_to_server(Agents(backend), gate)
         budgets_pb2_grpc.add_BudgetsServicer_to_server(Budgets(backend), gate)
         channels_pb2_grpc.add_ChannelsServicer_to_server(Channels(backend), gate)
+        hives_pb2_grpc.add_HivesServicer_to_server(Hives(backend), gate)
         memory_pb2_grpc.add_MemoryServicer_to_server(Memory(backend), gate)
         questions_pb2_grpc.add_QuestionsServicer_to_server(Questions(backend), gate)
         runs_pb2_grpc.add_RunsServicer_to_server(Runs(backend), gate)

@@ -28,7 +28,10 @@ BATCH = 100
 async def follow(
     store: Store, feed: Feed, agent: str, run_id: int, after: int, *, parked: bool = False
 ) -> AsyncGenerator[pb.RunUpdate, None]:
-    """The run's updates after a place, then live until it has ended, or with `parked` until it waits."""
+    """The run's updates after a place, then live until it has ended, or with `parked` until it waits.
+
+    Waiting for other agents does not count: that passes.
+    """
 
     def look(tx: Transaction) -> tuple[list[Entry], bool]:
         """The next rows; and if there are none, whether none will come: seen in one state of the store."""
@@ -54,7 +57,8 @@ async def follow(
                 if isinstance(new, Entry) and new.seq > after:
                     after, step = new.seq, max(step, new.step)
                     yield update(agent, new)
-                    if new.kind is EntryKind.ENDED or (parked and new.kind is EntryKind.WAITING):
+                    waits = new.kind is EntryKind.WAITING and not new.data.get("passing")
+                    if new.kind is EntryKind.ENDED or (parked and waits):
                         return
                 elif isinstance(new, Delta) and new.step > step:  # Else its step has been sent whole already.
                     text = pb.TextDelta(text=new.text, step=new.step)
@@ -91,7 +95,9 @@ def update(agent: str, entry: Entry) -> pb.RunUpdate:
         case EntryKind.WAITING:
             until = data.get("until")
             end = None if until is None else time_to(datetime.fromisoformat(until))
-            message.waiting.CopyFrom(pb.Waiting(until=end, reason=data.get("reason", "")))
+            message.waiting.CopyFrom(
+                pb.Waiting(until=end, reason=data.get("reason", ""), passing=data.get("passing", False))
+            )
         case EntryKind.WOKEN:
             message.woken.CopyFrom(pb.Woken())
         case EntryKind.ENDED:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from rlmd.memory.quiet import quiet_until
 from rlmd.memory.records import Agent, Origin, Run, RunState
+from rlmd.memory.settling import woken_by_agent
 from rlmd.memory.store import Transaction
 
 
@@ -19,7 +20,14 @@ def say(tx: Transaction, agent: Agent, run: Run, text: str, origin: Origin) -> M
     if until is not None:
         return {"held": tx.deliveries.hold(agent, run, text, origin=origin, until=until)}
     message = tx.log(agent.name).add(
-        channel=run.event.channel, sender=agent.name, text=text, origin=origin, from_agent=True, run=run.id
+        channel=run.event.channel,
+        sender=agent.name,
+        text=text,
+        origin=origin,
+        from_agent=True,
+        run=run.id,
+        # Another agent is told by the end of the run; a channel of its name is somebody else.
+        post=not woken_by_agent(run),
     )
     return {"message": message.id}
 

@@ -3,6 +3,7 @@
     20m  in 2 hours  2026-12-24 18:00  tomorrow at 9          once
     every 20m  every day at 9  every weekday at 8:30          again and again
     0 9 * * 1-5  @daily                                       a crontab line
+    when inbox/ changes                                       whenever variables change whose names begin so
 
 Lengths, crontab lines and "every ..." are read here; dates in words are dateparser's. What is not understood
 is refused with what was: nothing is guessed that nobody said.
@@ -36,6 +37,7 @@ _DAY = r"(?:sun|mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?)(?:days?)?"
 _EVERY = re.compile(
     r"(?:every|each)\s+(?P<rest>.+)|(?P<word>hourly|daily|weekly|monthly)\b\s*(?P<more>.*)", re.I
 )
+_CHANGES = re.compile(r"when(?:ever)?\s+(\S+)\s+changes?", re.I)
 _AT = re.compile(
     r"(?:at\s+|um\s+)?(?P<hour>\d{1,2})(?:[:.h](?P<minute>\d{2}))?\s*(?:h|o'clock|uhr)?\s*(?P<half>[ap]\.?m\.?)?"
     r"|(?:at\s+)?(?P<word>noon|midnight)",
@@ -66,6 +68,9 @@ def understand(text: str, now: datetime, zone: str) -> When:
         raise InvalidInput("it is not said when", field="when", remedy=f"Write {EXAMPLES}.")
     if _CRON.fullmatch(phrase):
         return When("cron", phrase)
+    match = _CHANGES.fullmatch(phrase)
+    if match is not None:
+        return When("change", match[1])
     match = _EVERY.fullmatch(phrase)
     if match is not None:
         return _every(match)

@@ -16,23 +16,36 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rlmd.daemon.loop.equipment import Equipment
 from rlmd.errors import Exhausted, InternalError, NotFound, RlmdError, Unavailable
-from rlmd.memory.catching_up import plan
-from rlmd.memory.records import Origin, Run, Schedule
+from rlmd.memory.catching_up import Planned, plan
+from rlmd.memory.records import Fate, Origin, Run, Schedule, ScheduleState
 from rlmd.memory.store import House, Store, Transaction
 
 from . import background
+from .watching import ConditionFailed, holds
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 60.0
 """Between two looks, at most: the system's clock may be set meanwhile, or the machine have slept."""
+SHOWN = 20
+"""Names of changed variables that an event tells."""
+CHANGES_SECONDS = 0.2
+"""Between two looks for changes that schedules wait for, at least: not each write is to be asked about."""
 AT_ONCE = 256
 """Schedules that share a commit at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """A condition that is to be looked at."""
+
+    schedule: Schedule
+    due: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +54,8 @@ class Fired:
 
     runs: list[Run]
     next_time: datetime | None
+    look: Look | None = None
+    """What is to be looked at before anything is made."""
 
 
 class Ticker:
@@ -51,8 +66,12 @@ class Ticker:
         self._equipment = equipment
         self._enqueue = enqueue
         self._rang = threading.Event()
+        self._touched = True
+        """Whether something was written since the last look for changes."""
         self._stopped = False
         self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._looking: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -62,6 +81,8 @@ class Ticker:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._enqueue, store, run)
 
+        self._loop = loop
+        self._house.database.on_commit(self._committed)
         self._thread = threading.Thread(target=self._work, args=(hand_over,), name="ticker", daemon=True)
         self._thread.start()
 
@@ -70,23 +91,36 @@ class Ticker:
         self._rang.set()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
+        for task in self._looking:
+            task.cancel()
+        await asyncio.gather(*self._looking, return_exceptions=True)
 
     def ring(self) -> None:
         """Something may be due. From any thread."""
         self._rang.set()
 
+    def _committed(self) -> None:
+        """Something was written: perhaps what a schedule waits for. On the writer's thread."""
+        if not self._touched:
+            self._touched = True
+            self._rang.set()
+
     def _work(self, hand_over: Callable[[Store, Run], None]) -> None:
-        filled = time.monotonic()
+        filled = looked = time.monotonic()
         while not self._stopped:
             self._rang.clear()
             try:
                 self.tick(hand_over)
+                if self._touched and time.monotonic() - looked >= CHANGES_SECONDS:
+                    self._touched = False
+                    self.see_changes(hand_over)
+                    looked = time.monotonic()
                 if time.monotonic() - filled >= LOOK_SECONDS:
                     self._equipment.alarm.fill(self._house.times)
                     filled = time.monotonic()
             except RlmdError:
                 log.exception("what is due cannot be read")
-            self._rang.wait(LOOK_SECONDS)
+            self._rang.wait(CHANGES_SECONDS if self._touched else LOOK_SECONDS)
 
     def tick(self, hand_over: Callable[[Store, Run], None]) -> int:
         """Make runs of all that is due now, and hand them over; tells how many schedules were."""
@@ -104,6 +138,23 @@ class Ticker:
                 break
         self._deliver()
         return count
+
+    def see_changes(self, hand_over: Callable[[Store, Run], None]) -> None:
+        """Make runs of what waits for changes, where there are some."""
+        for user, schedule in self._house.waiting():
+            store = self._house.store(user)
+            try:
+                run = store.submit(self._changing(schedule)).result()
+            except NotFound:
+                continue
+            except RlmdError:
+                log.exception("schedule %s cannot see what has changed", schedule)
+                continue
+            if run is not None:
+                hand_over(store, run)
+
+    def _changing(self, schedule_id: int) -> Callable[[Transaction], Run | None]:
+        return lambda tx: changed(tx, self._equipment, schedule_id)
 
     def _deliver(self) -> None:
         """Tell what was held back and may be told now."""
@@ -137,8 +188,37 @@ class Ticker:
             return self._set_aside(store, schedule_id, f"{type(error).__name__}: {error}")
         for run in fired.runs:
             hand_over(store, run)
+        if fired.look is not None:
+            self._watch(store, fired.look)
         self._equipment.alarm.set(schedule_id, fired.next_time)
         return True
+
+    def _watch(self, store: Store, look: Look) -> None:
+        """Have a condition looked at, on the event loop, where the sandbox is."""
+
+        def begin() -> None:
+            task = asyncio.get_running_loop().create_task(self.look(store, look), name="watch")
+            self._looking.add(task)
+            task.add_done_callback(self._looking.discard)
+
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(begin)
+
+    async def look(self, store: Store, look: Look) -> None:
+        """Look at a condition, and act if it has become true. One that fails is set aside, with its fault."""
+        try:
+            truth = await holds(self._equipment, store, look.schedule)
+            run = await store.write(lambda tx: judge(tx, self._equipment, look, truth))
+        except ConditionFailed as fault:
+            await asyncio.to_thread(self._set_aside, store, look.schedule.id, str(fault))
+        except NotFound:
+            return
+        except RlmdError:
+            log.exception("the condition of schedule %s cannot be looked at", look.schedule.id)
+        else:
+            if run is not None:
+                self._enqueue(store, run)
 
     def _set_aside(self, store: Store, schedule_id: int, reason: str) -> bool:
         try:
@@ -163,6 +243,11 @@ def fire(tx: Transaction, equipment: Equipment, schedule_id: int) -> Fired:
     if schedule.next_time is None or schedule.next_time > tx.now:
         return Fired(runs=[], next_time=schedule.next_time)
     made = plan(schedule, tx.now, busy=tx.schedules.busy(schedule))
+    if schedule.condition:
+        # A look that is lost is not made up for: the next one sees the same.
+        following = tx.schedules.advance(schedule, made.following)
+        look = Look(schedule=schedule, due=made.instants[-1].due)
+        return Fired(runs=[], next_time=following, look=look)
     runs = []
     for each in made.instants:
         run = _run(tx, equipment, schedule) if each.runs else None
@@ -170,6 +255,44 @@ def fire(tx: Transaction, equipment: Equipment, schedule_id: int) -> Fired:
         if run is not None:
             runs.append(run)
     return Fired(runs=runs, next_time=tx.schedules.advance(schedule, made.following))
+
+
+def changed(tx: Transaction, equipment: Equipment, schedule_id: int) -> Run | None:
+    """Make a run of what has changed that a schedule waits for; None if nothing has, or it is still at work.
+
+    Raises:
+        NotFound: the schedule is gone.
+    """
+    schedule = tx.schedules.get(schedule_id)
+    if schedule.state is not ScheduleState.ACTIVE or tx.schedules.busy(schedule):
+        return None
+    found = tx.schedules.changes(schedule)
+    if found is None:
+        return None
+    names = ", ".join(found.names[:SHOWN]) + (" ..." if len(found.names) > SHOWN else "")
+    run = _run(tx, equipment, replace(schedule, text=f"{schedule.text}\n\n# Changed: {names}"))
+    tx.schedules.record(schedule, Planned(due=found.time, fate=Fate.RAN, runs=True, reason=names), run)
+    tx.schedules.seen(schedule, found)
+    return run
+
+
+def judge(tx: Transaction, equipment: Equipment, look: Look, truth: bool) -> Run | None:
+    """A condition was looked at: it acts when it has become true.
+
+    Raises:
+        NotFound: the schedule is gone.
+    """
+    schedule = tx.schedules.get(look.schedule.id)
+    if schedule.condition != look.schedule.condition or truth == schedule.truth:
+        return None
+    tx.schedules.judged(schedule, truth)
+    if not truth or schedule.state not in (ScheduleState.ACTIVE, ScheduleState.ENDED):
+        return None
+    run = _run(tx, equipment, schedule)
+    tx.schedules.record(
+        schedule, Planned(due=look.due, fate=Fate.RAN, runs=True, reason="it became true"), run
+    )
+    return run
 
 
 def set_aside(tx: Transaction, schedule_id: int, reason: str) -> None:

@@ -3,6 +3,7 @@
 from .embedders import Embedder, OpenAIEmbedder
 from .index import Index, IndexState, IndexStatus
 from .local import LocalEmbedder
+from .searcher import Part
 from .source import Document, Shelf, Source, readable
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "IndexStatus",
     "LocalEmbedder",
     "OpenAIEmbedder",
+    "Part",
     "Shelf",
     "Source",
     "readable",

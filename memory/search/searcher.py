@@ -10,6 +10,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from rlmd.errors import RlmdError
@@ -45,6 +46,28 @@ RESPELT = 4
 _SPELT_WEIGHT = 0.8
 
 
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A part of what a search looks through: the keys of a shelf that begin with `prefix`."""
+
+    shelf: Shelf
+    prefix: str = ""
+    mark: str = ""
+    """Put before the keys of what is found there."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a shelf has for a query."""
+
+    candidates: Sequence[Candidate]
+    weights: Mapping[str, float]
+    statistics: Statistics
+    weight: float = 0.0
+    """How much meaning counts beside words; 0 if words have to do."""
+    floor: float = 0.0
+
+
 class Searcher:
     """Used from several threads at once."""
 
@@ -53,10 +76,27 @@ class Searcher:
         self._source = source
         self._keeper = keeper
 
-    def search(self, shelf: Shelf, query: str, k: int, filter: Filter) -> list[Passage]:
+    def search(self, parts: Sequence[Part], query: str, k: int, filter: Filter) -> list[Passage]:
+        """The best of all parts, by one ranking."""
         terms = query_words(query)
         if k <= 0 or not terms:
             return []
+        found = [self._part(part, query, terms, k, replace(filter, prefix=part.prefix)) for part in parts]
+        if len(found) == 1:
+            (one,) = found
+            return rank(one.candidates, one.weights, one.statistics, weight=one.weight, floor=one.floor, k=k)
+        return _together(found, k)
+
+    def _part(self, part: Part, query: str, terms: list[str], k: int, filter: Filter) -> _Found:
+        found = self._of_shelf(part.shelf, query, terms, k, filter)
+        if not part.mark:
+            return found
+        marked = [
+            replace(each, row=replace(each.row, key=part.mark + each.row.key)) for each in found.candidates
+        ]
+        return replace(found, candidates=marked)
+
+    def _of_shelf(self, shelf: Shelf, query: str, terms: list[str], k: int, filter: Filter) -> _Found:
         kept = self._keeper.open(shelf)
         if kept is not None:
             # The tail is read before the table: what leaves it in between is hidden there, and found here.
@@ -65,7 +105,7 @@ class Searcher:
                 return self._of_table(kept, glance, query, terms, k, filter)
             except Damaged as error:
                 self._keeper.doubt(shelf, error)
-        return self._of_texts(shelf, terms, k, filter)
+        return self._of_texts(shelf, terms, filter)
 
     def _glance(self, kept: Kept) -> Glance:
         end = time.monotonic() + PATIENCE_SECONDS
@@ -79,7 +119,7 @@ class Searcher:
 
     def _of_table(
         self, kept: Kept, glance: Glance, query: str, terms: list[str], k: int, filter: Filter
-    ) -> list[Passage]:
+    ) -> _Found:
         statistics = kept.shelved.statistics
         waiting = [passage for passage in glance.passages if filter.allows(passage.row)]
         weights = _weights(terms, statistics, waiting)
@@ -90,7 +130,7 @@ class Searcher:
         if vectorist is None or vector is None:
             rows |= {each.row.stamp: each.row for each in waiting if not each.words.isdisjoint(weights)}
             found = [Candidate(row, 0.0) for row in rows.values()]
-            return rank(found, weights, statistics, weight=0.0, floor=0.0, k=k)
+            return _Found(found, weights, statistics)
         closeness = self._closeness(vectorist, kept, vector, rows, filter, glance)
         for each in waiting:
             rows[each.row.stamp] = each.row
@@ -98,7 +138,7 @@ class Searcher:
                 closeness[each.row.stamp] = float(each.vector @ vector)
         found = [Candidate(row, closeness.get(stamp, 0.0)) for stamp, row in rows.items()]
         embedder = vectorist.patient.embedder
-        return rank(found, weights, statistics, weight=embedder.weight, floor=embedder.floor, k=k)
+        return _Found(found, weights, statistics, embedder.weight, embedder.floor)
 
     def _closeness(
         self,
@@ -124,7 +164,7 @@ class Searcher:
                 rows[row.stamp] = row
         return closeness
 
-    def _of_texts(self, shelf: Shelf, terms: list[str], k: int, filter: Filter) -> list[Passage]:
+    def _of_texts(self, shelf: Shelf, terms: list[str], filter: Filter) -> _Found:
         rows: list[Row] = []
         with self._database.reading() as connection:
             for id in ids(connection, shelf):
@@ -134,7 +174,24 @@ class Searcher:
                     break
         statistics = Statistics(row.words for row in rows)
         found = [Candidate(row, 0.0) for row in rows if filter.allows(row)]
-        return rank(found, _weights(terms, statistics, ()), statistics, weight=0.0, floor=0.0, k=k)
+        return _Found(found, _weights(terms, statistics, ()), statistics)
+
+
+def _together(found: Sequence[_Found], k: int) -> list[Passage]:
+    """Rank what several shelves have: a word counts by how rare it is in all of them together."""
+    found = [each for each in found if each.candidates]
+    weights = {word: weight for each in reversed(found) for word, weight in each.weights.items()}
+    whole = Statistics()
+    # A shelf may be there in several parts.
+    for statistics in {id(each.statistics): each.statistics for each in found}.values():
+        whole.passages += statistics.passages
+        whole.words += statistics.words
+        whole.holding.update({word: statistics.holding.get(word, 0) for word in weights})
+    candidates = [candidate for each in found for candidate in each.candidates]
+    # A shelf whose vectors are not there yet is found by its words; then words count for all.
+    meant = bool(found) and all(each.weight for each in found)
+    weight, floor = (found[0].weight, found[0].floor) if meant else (0.0, 0.0)
+    return rank(candidates, weights, whole, weight=weight, floor=floor, k=k)
 
 
 def _weights(terms: list[str], statistics: Statistics, waiting: Sequence[Waiting]) -> Mapping[str, float]:

@@ -1,6 +1,7 @@
-"""Hours in which an agent does not disturb.
+"""Hours in which an agent does not disturb, and schedules that act if something is true or changes.
 
-Why: what its schedules have to say in them is held back, over restarts, and told once when they end.
+Why: what schedules have to say in those hours is held back, over restarts, and told once when they end; and a
+condition acts when it becomes true, so what it was before is kept. Who waits for changes is asked often.
 """
 
 from __future__ import annotations
@@ -36,3 +37,7 @@ def upgrade() -> None:
             batch_op.create_index(f"ix_deliveries_{column}", [column], unique=False)
     with op.batch_alter_table("agents", schema=None) as batch_op:
         batch_op.add_column(sa.Column("quiet", sa.Text(), nullable=False, server_default=""))
+    with op.batch_alter_table("schedules", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("condition", sa.Text(), nullable=False, server_default=""))
+        batch_op.add_column(sa.Column("truth", sa.Boolean(), nullable=False, server_default="0"))
+        batch_op.create_index("ix_schedules_kind", ["kind"], unique=False)

@@ -94,6 +94,8 @@ REFUSED: list[tuple[str, Call]] = [
     ("limits.steps", lambda c: c.create_agent("never", limits=Limits(steps=BIG))),
     ("limits", lambda c: c.create_agent("never", limits=5)),  # type: ignore[arg-type]
     ("model", lambda c: a(c).update(model=0)),
+    ("agent", lambda c: a(c).clone(3)),
+    ("memory", lambda c: a(c).clone("never", memory="yes")),
     ("limits.depth", lambda c: a(c).update(limits=Limits(depth="1"))),  # type: ignore[arg-type]
     ("force", lambda c: a(c).delete(force="no")),
     ("what", lambda c: a(c).permit(3)),
@@ -122,6 +124,20 @@ REFUSED: list[tuple[str, Call]] = [
     ("n", lambda c: c.questions.list(n=-1)),
     ("question", lambda c: c.questions.get(3)),  # type: ignore[arg-type]
     ("question", lambda c: c.questions.answer(3, "yes")),  # type: ignore[arg-type]
+    ("hive", lambda c: c.hives.create(3)),  # type: ignore[arg-type]
+    ("hive_id", lambda c: c.hives.create("No Name")),
+    ("hive", lambda c: c.hives.get(None)),  # type: ignore[arg-type]
+    ("hive", lambda c: c.hives.dissolve(3)),  # type: ignore[arg-type]
+    ("agent", lambda c: c.hives.join("team", 3)),  # type: ignore[arg-type]
+    ("code", lambda c: c.hives.join("team", "main", code=3)),  # type: ignore[arg-type]
+    ("member", lambda c: c.hives.leave("team", 3)),  # type: ignore[arg-type]
+    ("seconds", lambda c: c.hives.invite("team", seconds="1")),  # type: ignore[arg-type]
+    ("ended", lambda c: c.hives.grants("team", ended="no")),  # type: ignore[arg-type]
+    ("verbs", lambda c: c.hives.grant("team", 3)),  # type: ignore[arg-type]
+    ("rate", lambda c: c.hives.grant("team", ["ask"], rate=-1)),
+    ("expire_time", lambda c: c.hives.grant("team", ["ask"], expire_time="soon")),
+    ("grant", lambda c: c.hives.revoke("team", 3)),  # type: ignore[arg-type]
+    ("n", lambda c: c.hives.crossings(n=-1)),
     ("channel", lambda c: c.channel(3)),  # type: ignore[arg-type]
     ("grace", lambda c: c.channel("x", grace="long")),  # type: ignore[arg-type]
     ("external", lambda c: c.channel("x", external=1)),  # type: ignore[arg-type]
@@ -136,6 +152,7 @@ REFUSED: list[tuple[str, Call]] = [
     ("agent.quiet", lambda c: a(c).update(quiet="at night")),
     ("quiet", lambda c: a(c).update(quiet=3)),
     ("background", lambda c: a(c).runs(background=1)),
+    ("condition", lambda c: c.schedules.add("1d", "x", condition="x = 1")),
     ("when", lambda c: c.schedules.add(3, "x")),  # type: ignore[arg-type]
     ("when", lambda c: c.schedules.add("soon", "x")),
     ("text", lambda c: c.schedules.add("1d", 3)),  # type: ignore[arg-type]
@@ -206,6 +223,7 @@ def test_the_table_has_every_method() -> None:
         rlmd.Channel,
         rlmd.Schedules,
         rlmd.Budgets,
+        rlmd.Hives,
     ):
         for name, method in inspect.getmembers(kind, inspect.isfunction):
             if not name.startswith("_") and len(inspect.signature(method).parameters) > 1:

@@ -186,6 +186,11 @@ now: {'days': 2, 'with': ['Ann']}
 before that: {'days': 3, 'with': ['Ann', 'Bob']}
 found in journal: Ann wants to see the bears in Bern.
 """,
+    "work_together": """\
+the planner has heard: "Ann lives in Bern" ...
+planner: You turn wishes into steps. ...
+researcher: You find things out. ...
+""",
 }
 
 

@@ -31,6 +31,8 @@ class NoSearch:
     async def search(self, *_: Any, **__: Any) -> list[Passage]:
         raise Unavailable("the index is down")
 
+    search_parts = search
+
 
 class FailingStore(Store):
     """A store that fails from the moment that it is told to, or from a certain write on."""

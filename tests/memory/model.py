@@ -139,10 +139,10 @@ class Model:
                 raise InvalidInput("")
             if not isinstance(head.value, list):
                 raise PreconditionFailed("")
-            return self._add(name, _with(entry, [*head.value, entry.value]))
+            return self._add(name, _with(entry, [*head.value, entry.value], head))
         if entry.kind is not head.kind:
             raise PreconditionFailed("")
-        return self._add(name, _with(entry, head.value + entry.value))
+        return self._add(name, _with(entry, head.value + entry.value, head))
 
     def delete(self, name: str, entry: Entry, expect: int | None) -> int:
         self._check(name, expect)
@@ -181,8 +181,10 @@ class Model:
         return len(versions)
 
 
-def _with(entry: Entry, value: Any) -> Entry:
-    return Entry(value=value, origin=entry.origin, note=entry.note, time=entry.time)
+def _with(entry: Entry, value: Any, head: Entry | None = None) -> Entry:
+    """What is added to something has the lower origin of both."""
+    origin = entry.origin if head is None else min(entry.origin, head.origin)
+    return Entry(value=value, origin=origin, note=entry.note, time=entry.time)
 
 
 def _nfc(name: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from rlmd.memory.records import EntryKind, Form
-from rlmd.proto.rlmd.v1 import agents_pb2, budgets_pb2, channels_pb2, memory_pb2, schedules_pb2
+from rlmd.proto.rlmd.v1 import agents_pb2, budgets_pb2, channels_pb2, hives_pb2, memory_pb2, schedules_pb2
 from tests.daemon.rpc.host import METHODS, Client, Daemon, Refusal, daemon, methods, refusal
 
 CANARY = "canary-7f3a"
@@ -50,6 +50,9 @@ async def secrets_of(served: Daemon) -> Theirs:
     await alice.call("SetVariable", name="spaces/main/variables/plan", value=TEXT)
     sent = await alice.call("Send", agent="agents/hers", text=CANARY)
     await alice.call("Chat", agent="agents/main", text=CANARY)
+    await alice.call("CreateHive", hive_id="hers")
+    await alice.call("JoinHive", name="hives/hers", agent="agents/hers", about=CANARY)
+    await alice.call("SetVariable", name="spaces/@hers/variables/diary", value=TEXT)
     token = (await alice.call("CreateToken", label=CANARY)).token.name
     await alice.call("SetPrice", price=budgets_pb2.Price(model=CANARY, input=1))
     await alice.call(
@@ -82,9 +85,11 @@ def requests(of: Theirs) -> dict[str, dict[str, Any]]:
     """A request of every method that names somebody's things."""
     agent, space = f"agents/{of.agent}", f"spaces/{of.agent}"
     variable, run = f"{space}/variables/diary", f"{agent}/runs/{of.run}"
+    hive = f"hives/{of.agent}"
     schedule = f"{agent}/schedules/{of.schedule}"
     return {
         "GetAgent": {"name": agent},
+        "CloneAgent": {"name": agent, "agent_id": "copy", "copy_memory": True},
         "UpdateAgent": {
             "agent": agents_pb2.Agent(name=agent, model="x"),
             "update_mask": FieldMask(paths=["model"]),
@@ -121,6 +126,15 @@ def requests(of: Theirs) -> dict[str, dict[str, Any]]:
         "ListQuestions": {"parent": agent, "show_ended": True},
         "GetQuestion": {"name": f"{agent}/questions/{of.question}"},
         "AnswerQuestion": {"name": f"{agent}/questions/{of.question}", "answer": "x"},
+        "GetHive": {"name": hive},
+        "DissolveHive": {"name": hive},
+        "JoinHive": {"name": hive, "agent": agent},
+        "LeaveHive": {"name": f"{hive}/members/{of.agent}"},
+        "InviteToHive": {"name": hive},
+        "ListGrants": {"parent": hive},
+        "CreateGrant": {"parent": hive, "grant": hives_pb2.Grant(verbs=["read"])},
+        "RevokeGrant": {"name": f"{hive}/grants/1"},
+        "ListCrossings": {"parent": hive},
         "CreateSchedule": {
             "parent": agent,
             "schedule": schedules_pb2.Schedule(when="every 1d", text="x"),
@@ -156,6 +170,7 @@ def requests(of: Theirs) -> dict[str, dict[str, Any]]:
 OWN = {
     *("CreateAgent", "ListAgents", "GetStatus", "GetSelf", "GetUsage", "Connect", "ListChannels"),
     *("ListPrices", "SetPrice", "DeletePrice", "PreviewSchedule"),
+    *("CreateHive", "ListHives"),
 }
 """Methods that name nothing that exists; what is said on a stream of Connect is in test_channels.py."""
 ADMINISTRATORS = {"CreateUser", "ListUsers"}
@@ -215,6 +230,11 @@ async def test_no_byte_of_another_reaches_a_caller(served: Daemon) -> None:
         ("ListOccurrences", {"parent": "agents/-/schedules/-"}),
         ("ListVariables", {"parent": "spaces/main", "show_deleted": True}),
         ("CreateAgent", {"agent_id": "hers"}),
+        ("GetVariable", {"name": "spaces/@hers/variables/diary"}),
+        ("ListCrossings", {"parent": "hives/-"}),
+        ("JoinHive", {"name": "hives/hers", "agent": "agents/main", "code": "guessed"}),
+        ("CreateHive", {"hive_id": "hers"}),
+        ("GetHive", {"name": "hives/hers"}),
         ("SetPrice", {"price": PRICE}),
         ("ListBudgets", {}),
         ("GetVariable", {"name": "spaces/hers/variables/diary"}),

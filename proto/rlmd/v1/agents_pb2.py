@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from rlmd.proto.rlmd.v1 import runs_pb2 as rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1frlmd/proto/rlmd/v1/agents.proto\x12\x07rlmd.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drlmd/proto/rlmd/v1/runs.proto\"\xf1\x01\n\x05\x41gent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cinstructions\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x11\n\tsub_model\x18\x04 \x01(\t\x12\r\n\x05space\x18\x05 \x01(\t\x12\"\n\x06limits\x18\x06 \x01(\x0b\x32\x12.rlmd.v1.RunLimits\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05quiet\x18\t \x01(\t\"n\n\tRunLimits\x12\r\n\x05steps\x18\x01 \x01(\x05\x12\r\n\x05\x64\x65pth\x18\x02 \x01(\x05\x12\x0f\n\x07seconds\x18\x03 \x01(\x05\x12\x13\n\x0bmodel_calls\x18\x04 \x01(\x05\x12\x0e\n\x06tokens\x18\x05 \x01(\x03\x12\r\n\x05money\x18\x06 \x01(\x03\"Y\n\x12\x43reateAgentRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x1d\n\x05\x61gent\x18\x02 \x01(\x0b\x32\x0e.rlmd.v1.Agent\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x1f\n\x0fGetAgentRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x11ListAgentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"M\n\x12ListAgentsResponse\x12\x1e\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x0e.rlmd.v1.Agent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"x\n\x12UpdateAgentRequest\x12\x1d\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x0e.rlmd.v1.Agent\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"E\n\x12\x44\x65leteAgentRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"4\n\x10TidyAgentRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"U\n\x06Permit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04what\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"$\n\x12ListPermitsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"7\n\x13ListPermitsResponse\x12 \n\x07permits\x18\x01 \x03(\x0b\x32\x0f.rlmd.v1.Permit\"3\n\x13\x43reatePermitRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0c\n\x04what\x18\x02 \x01(\t\"#\n\x13\x44\x65letePermitRequest\x12\x0c\n\x04name\x18\x01 \x01(\t2\xc6\x04\n\x06\x41gents\x12:\n\x0b\x43reateAgent\x12\x1b.rlmd.v1.CreateAgentRequest\x1a\x0e.rlmd.v1.Agent\x12\x34\n\x08GetAgent\x12\x18.rlmd.v1.GetAgentRequest\x1a\x0e.rlmd.v1.Agent\x12\x45\n\nListAgents\x12\x1a.rlmd.v1.ListAgentsRequest\x1a\x1b.rlmd.v1.ListAgentsResponse\x12:\n\x0bUpdateAgent\x12\x1b.rlmd.v1.UpdateAgentRequest\x1a\x0e.rlmd.v1.Agent\x12\x42\n\x0b\x44\x65leteAgent\x12\x1b.rlmd.v1.DeleteAgentRequest\x1a\x16.google.protobuf.Empty\x12\x34\n\tTidyAgent\x12\x19.rlmd.v1.TidyAgentRequest\x1a\x0c.rlmd.v1.Run\x12H\n\x0bListPermits\x12\x1b.rlmd.v1.ListPermitsRequest\x1a\x1c.rlmd.v1.ListPermitsResponse\x12=\n\x0c\x43reatePermit\x12\x1c.rlmd.v1.CreatePermitRequest\x1a\x0f.rlmd.v1.Permit\x12\x44\n\x0c\x44\x65letePermit\x12\x1c.rlmd.v1.DeletePermitRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1frlmd/proto/rlmd/v1/agents.proto\x12\x07rlmd.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drlmd/proto/rlmd/v1/runs.proto\"\xf1\x01\n\x05\x41gent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0cinstructions\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x11\n\tsub_model\x18\x04 \x01(\t\x12\r\n\x05space\x18\x05 \x01(\t\x12\"\n\x06limits\x18\x06 \x01(\x0b\x32\x12.rlmd.v1.RunLimits\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05quiet\x18\t \x01(\t\"n\n\tRunLimits\x12\r\n\x05steps\x18\x01 \x01(\x05\x12\r\n\x05\x64\x65pth\x18\x02 \x01(\x05\x12\x0f\n\x07seconds\x18\x03 \x01(\x05\x12\x13\n\x0bmodel_calls\x18\x04 \x01(\x05\x12\x0e\n\x06tokens\x18\x05 \x01(\x03\x12\r\n\x05money\x18\x06 \x01(\x03\"Y\n\x12\x43reateAgentRequest\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x1d\n\x05\x61gent\x18\x02 \x01(\x0b\x32\x0e.rlmd.v1.Agent\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\\\n\x11\x43loneAgentRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\x13\n\x0b\x63opy_memory\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x1f\n\x0fGetAgentRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x11ListAgentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"M\n\x12ListAgentsResponse\x12\x1e\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x0e.rlmd.v1.Agent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"x\n\x12UpdateAgentRequest\x12\x1d\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x0e.rlmd.v1.Agent\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"E\n\x12\x44\x65leteAgentRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"4\n\x10TidyAgentRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"U\n\x06Permit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04what\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"$\n\x12ListPermitsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"7\n\x13ListPermitsResponse\x12 \n\x07permits\x18\x01 \x03(\x0b\x32\x0f.rlmd.v1.Permit\"3\n\x13\x43reatePermitRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0c\n\x04what\x18\x02 \x01(\t\"#\n\x13\x44\x65letePermitRequest\x12\x0c\n\x04name\x18\x01 \x01(\t2\x80\x05\n\x06\x41gents\x12:\n\x0b\x43reateAgent\x12\x1b.rlmd.v1.CreateAgentRequest\x1a\x0e.rlmd.v1.Agent\x12\x38\n\nCloneAgent\x12\x1a.rlmd.v1.CloneAgentRequest\x1a\x0e.rlmd.v1.Agent\x12\x34\n\x08GetAgent\x12\x18.rlmd.v1.GetAgentRequest\x1a\x0e.rlmd.v1.Agent\x12\x45\n\nListAgents\x12\x1a.rlmd.v1.ListAgentsRequest\x1a\x1b.rlmd.v1.ListAgentsResponse\x12:\n\x0bUpdateAgent\x12\x1b.rlmd.v1.UpdateAgentRequest\x1a\x0e.rlmd.v1.Agent\x12\x42\n\x0b\x44\x65leteAgent\x12\x1b.rlmd.v1.DeleteAgentRequest\x1a\x16.google.protobuf.Empty\x12\x34\n\tTidyAgent\x12\x19.rlmd.v1.TidyAgentRequest\x1a\x0c.rlmd.v1.Run\x12H\n\x0bListPermits\x12\x1b.rlmd.v1.ListPermitsRequest\x1a\x1c.rlmd.v1.ListPermitsResponse\x12=\n\x0c\x43reatePermit\x12\x1c.rlmd.v1.CreatePermitRequest\x1a\x0f.rlmd.v1.Permit\x12\x44\n\x0c\x44\x65letePermit\x12\x1c.rlmd.v1.DeletePermitRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,28 +41,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RUNLIMITS']._serialized_end=525
   _globals['_CREATEAGENTREQUEST']._serialized_start=527
   _globals['_CREATEAGENTREQUEST']._serialized_end=616
-  _globals['_GETAGENTREQUEST']._serialized_start=618
-  _globals['_GETAGENTREQUEST']._serialized_end=649
-  _globals['_LISTAGENTSREQUEST']._serialized_start=651
-  _globals['_LISTAGENTSREQUEST']._serialized_end=709
-  _globals['_LISTAGENTSRESPONSE']._serialized_start=711
-  _globals['_LISTAGENTSRESPONSE']._serialized_end=788
-  _globals['_UPDATEAGENTREQUEST']._serialized_start=790
-  _globals['_UPDATEAGENTREQUEST']._serialized_end=910
-  _globals['_DELETEAGENTREQUEST']._serialized_start=912
-  _globals['_DELETEAGENTREQUEST']._serialized_end=981
-  _globals['_TIDYAGENTREQUEST']._serialized_start=983
-  _globals['_TIDYAGENTREQUEST']._serialized_end=1035
-  _globals['_PERMIT']._serialized_start=1037
-  _globals['_PERMIT']._serialized_end=1122
-  _globals['_LISTPERMITSREQUEST']._serialized_start=1124
-  _globals['_LISTPERMITSREQUEST']._serialized_end=1160
-  _globals['_LISTPERMITSRESPONSE']._serialized_start=1162
-  _globals['_LISTPERMITSRESPONSE']._serialized_end=1217
-  _globals['_CREATEPERMITREQUEST']._serialized_start=1219
-  _globals['_CREATEPERMITREQUEST']._serialized_end=1270
-  _globals['_DELETEPERMITREQUEST']._serialized_start=1272
-  _globals['_DELETEPERMITREQUEST']._serialized_end=1307
-  _globals['_AGENTS']._serialized_start=1310
-  _globals['_AGENTS']._serialized_end=1892
+  _globals['_CLONEAGENTREQUEST']._serialized_start=618
+  _globals['_CLONEAGENTREQUEST']._serialized_end=710
+  _globals['_GETAGENTREQUEST']._serialized_start=712
+  _globals['_GETAGENTREQUEST']._serialized_end=743
+  _globals['_LISTAGENTSREQUEST']._serialized_start=745
+  _globals['_LISTAGENTSREQUEST']._serialized_end=803
+  _globals['_LISTAGENTSRESPONSE']._serialized_start=805
+  _globals['_LISTAGENTSRESPONSE']._serialized_end=882
+  _globals['_UPDATEAGENTREQUEST']._serialized_start=884
+  _globals['_UPDATEAGENTREQUEST']._serialized_end=1004
+  _globals['_DELETEAGENTREQUEST']._serialized_start=1006
+  _globals['_DELETEAGENTREQUEST']._serialized_end=1075
+  _globals['_TIDYAGENTREQUEST']._serialized_start=1077
+  _globals['_TIDYAGENTREQUEST']._serialized_end=1129
+  _globals['_PERMIT']._serialized_start=1131
+  _globals['_PERMIT']._serialized_end=1216
+  _globals['_LISTPERMITSREQUEST']._serialized_start=1218
+  _globals['_LISTPERMITSREQUEST']._serialized_end=1254
+  _globals['_LISTPERMITSRESPONSE']._serialized_start=1256
+  _globals['_LISTPERMITSRESPONSE']._serialized_end=1311
+  _globals['_CREATEPERMITREQUEST']._serialized_start=1313
+  _globals['_CREATEPERMITREQUEST']._serialized_end=1364
+  _globals['_DELETEPERMITREQUEST']._serialized_start=1366
+  _globals['_DELETEPERMITREQUEST']._serialized_end=1401
+  _globals['_AGENTS']._serialized_start=1404
+  _globals['_AGENTS']._serialized_end=2044
 # @@protoc_insertion_point(module_scope)

@@ -157,6 +157,40 @@ class CreateAgentRequest(_message.Message):
 Global___CreateAgentRequest: _TypeAlias = CreateAgentRequest  # noqa: Y015
 
 @_typing.final
+class CloneAgentRequest(_message.Message):
+    """Request of CloneAgent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    COPY_MEMORY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`agents/{agent}`, the one to be like. Required."""
+    agent_id: _builtins.str
+    """The id of the new one, as in Agent.name without `agents/`. Required."""
+    copy_memory: _builtins.bool
+    """Whether its variables are copied, each as it stands now and without its history."""
+    request_id: _builtins.str
+    """As in SetVariableRequest."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        agent_id: _builtins.str = ...,
+        copy_memory: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "copy_memory", b"copy_memory", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CloneAgentRequest: _TypeAlias = CloneAgentRequest  # noqa: Y015
+
+@_typing.final
 class GetAgentRequest(_message.Message):
     """Request of GetAgent."""
 

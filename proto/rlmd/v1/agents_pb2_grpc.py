@@ -42,6 +42,11 @@ class AgentsStub(object):
                 request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.CreateAgentRequest.SerializeToString,
                 response_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.Agent.FromString,
                 _registered_method=True)
+        self.CloneAgent = channel.unary_unary(
+                '/rlmd.v1.Agents/CloneAgent',
+                request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.CloneAgentRequest.SerializeToString,
+                response_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.Agent.FromString,
+                _registered_method=True)
         self.GetAgent = channel.unary_unary(
                 '/rlmd.v1.Agents/GetAgent',
                 request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.GetAgentRequest.SerializeToString,
@@ -90,6 +95,13 @@ class AgentsServicer(object):
 
     def CreateAgent(self, request, context):
         """Makes an agent and its home space.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CloneAgent(self, request, context):
+        """Makes an agent like another, with the same instructions, models and limits, and if asked for its memory.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -157,6 +169,11 @@ def add_AgentsServicer_to_server(servicer, server):
             'CreateAgent': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateAgent,
                     request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.CreateAgentRequest.FromString,
+                    response_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.Agent.SerializeToString,
+            ),
+            'CloneAgent': grpc.unary_unary_rpc_method_handler(
+                    servicer.CloneAgent,
+                    request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.CloneAgentRequest.FromString,
                     response_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.Agent.SerializeToString,
             ),
             'GetAgent': grpc.unary_unary_rpc_method_handler(
@@ -227,6 +244,33 @@ class Agents(object):
             target,
             '/rlmd.v1.Agents/CreateAgent',
             rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.CreateAgentRequest.SerializeToString,
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.Agent.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CloneAgent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rlmd.v1.Agents/CloneAgent',
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.CloneAgentRequest.SerializeToString,
             rlmd_dot_proto_dot_rlmd_dot_v1_dot_agents__pb2.Agent.FromString,
             options,
             channel_credentials,

@@ -37,6 +37,8 @@ class AgentsStub:
     def __new__(cls, channel: _aio.Channel) -> AgentsAsyncStub: ...
     CreateAgent: _grpc.UnaryUnaryMultiCallable[_agents_pb2.CreateAgentRequest, _agents_pb2.Agent]
     """Makes an agent and its home space."""
+    CloneAgent: _grpc.UnaryUnaryMultiCallable[_agents_pb2.CloneAgentRequest, _agents_pb2.Agent]
+    """Makes an agent like another, with the same instructions, models and limits, and if asked for its memory."""
     GetAgent: _grpc.UnaryUnaryMultiCallable[_agents_pb2.GetAgentRequest, _agents_pb2.Agent]
     """One agent."""
     ListAgents: _grpc.UnaryUnaryMultiCallable[_agents_pb2.ListAgentsRequest, _agents_pb2.ListAgentsResponse]
@@ -61,6 +63,8 @@ class AgentsAsyncStub(AgentsStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateAgent: _aio.UnaryUnaryMultiCallable[_agents_pb2.CreateAgentRequest, _agents_pb2.Agent]  # type: ignore[assignment]
     """Makes an agent and its home space."""
+    CloneAgent: _aio.UnaryUnaryMultiCallable[_agents_pb2.CloneAgentRequest, _agents_pb2.Agent]  # type: ignore[assignment]
+    """Makes an agent like another, with the same instructions, models and limits, and if asked for its memory."""
     GetAgent: _aio.UnaryUnaryMultiCallable[_agents_pb2.GetAgentRequest, _agents_pb2.Agent]  # type: ignore[assignment]
     """One agent."""
     ListAgents: _aio.UnaryUnaryMultiCallable[_agents_pb2.ListAgentsRequest, _agents_pb2.ListAgentsResponse]  # type: ignore[assignment]
@@ -88,6 +92,14 @@ class AgentsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_agents_pb2.Agent, _abc.Awaitable[_agents_pb2.Agent]]:
         """Makes an agent and its home space."""
+
+    @_abc_1.abstractmethod
+    def CloneAgent(
+        self,
+        request: _agents_pb2.CloneAgentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agents_pb2.Agent, _abc.Awaitable[_agents_pb2.Agent]]:
+        """Makes an agent like another, with the same instructions, models and limits, and if asked for its memory."""
 
     @_abc_1.abstractmethod
     def GetAgent(

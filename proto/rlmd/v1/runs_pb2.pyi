@@ -508,8 +508,11 @@ class Waiting(_message.Message):
 
     UNTIL_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    PASSING_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """Which budget is used up, one sentence; empty if it waits for something else."""
+    passing: _builtins.bool
+    """Whether it waits for other agents alone. Then Chat goes on."""
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
         """When it goes on in any case; not set if only an answer wakes it."""
@@ -519,10 +522,11 @@ class Waiting(_message.Message):
         *,
         until: _timestamp_pb2.Timestamp | None = ...,
         reason: _builtins.str = ...,
+        passing: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "until", b"until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["passing", b"passing", "reason", b"reason", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

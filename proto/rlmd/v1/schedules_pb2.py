@@ -27,51 +27,51 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"rlmd/proto/rlmd/v1/schedules.proto\x12\x07rlmd.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xed\x04\n\x08Schedule\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x0c\n\x04when\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0c\n\x04spec\x18\x05 \x01(\t\x12\x10\n\x08timezone\x18\x06 \x01(\t\x12\x0c\n\x04text\x18\x07 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x08 \x01(\t\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x06jitter\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x06missed\x18\x0c \x01(\x0e\x32\x15.rlmd.v1.MissedPolicy\x12\x0c\n\x04most\x18\r \x01(\x05\x12(\n\x05grace\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x05state\x18\x0f \x01(\x0e\x32\x16.rlmd.v1.ScheduleState\x12\x0e\n\x06reason\x18\x10 \x01(\t\x12,\n\x08\x64ue_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tnext_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03run\x18\x13 \x01(\t\x12/\n\x0b\x63reate_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe1\x01\n\nOccurrence\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x08\x64ue_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x04\x66\x61te\x18\x03 \x01(\x0e\x32\r.rlmd.v1.Fate\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0b\n\x03run\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"`\n\x15\x43reateScheduleRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12#\n\x08schedule\x18\x02 \x01(\x0b\x32\x11.rlmd.v1.Schedule\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\"\n\x12GetScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"a\n\x14ListSchedulesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x12\n\nshow_ended\x18\x04 \x01(\x08\"V\n\x15ListSchedulesResponse\x12$\n\tschedules\x18\x01 \x03(\x0b\x32\x11.rlmd.v1.Schedule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x81\x01\n\x15UpdateScheduleRequest\x12#\n\x08schedule\x18\x01 \x01(\x0b\x32\x11.rlmd.v1.Schedule\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"9\n\x15\x44\x65leteScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"$\n\x14PauseScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"%\n\x15ResumeScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"6\n\x12RunScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\"\n\x13RunScheduleResponse\x12\x0b\n\x03run\x18\x01 \x01(\t\"L\n\x16PreviewScheduleRequest\x12#\n\x08schedule\x18\x01 \x01(\x0b\x32\x11.rlmd.v1.Schedule\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\"r\n\x17PreviewScheduleResponse\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04spec\x18\x02 \x01(\t\x12\x10\n\x08timezone\x18\x03 \x01(\t\x12)\n\x05times\x18\x04 \x03(\x0b\x32\x1a.google.protobuf.Timestamp\"O\n\x16ListOccurrencesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"\\\n\x17ListOccurrencesResponse\x12(\n\x0boccurrences\x18\x01 \x03(\x0b\x32\x13.rlmd.v1.Occurrence\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xb6\x01\n\rScheduleState\x12\x1e\n\x1aSCHEDULE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15SCHEDULE_STATE_ACTIVE\x10\x01\x12\x19\n\x15SCHEDULE_STATE_PAUSED\x10\x02\x12\x18\n\x14SCHEDULE_STATE_ENDED\x10\x03\x12\x19\n\x15SCHEDULE_STATE_BROKEN\x10\x04\x12\x1a\n\x16SCHEDULE_STATE_DELETED\x10\x05*t\n\x0cMissedPolicy\x12\x1d\n\x19MISSED_POLICY_UNSPECIFIED\x10\x00\x12\x16\n\x12MISSED_POLICY_SKIP\x10\x01\x12\x16\n\x12MISSED_POLICY_ONCE\x10\x02\x12\x15\n\x11MISSED_POLICY_ALL\x10\x03*\x93\x01\n\x04\x46\x61te\x12\x14\n\x10\x46\x41TE_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x46\x41TE_PENDING\x10\x01\x12\x0c\n\x08\x46\x41TE_RAN\x10\x02\x12\r\n\tFATE_LATE\x10\x03\x12\x12\n\x0e\x46\x41TE_CAUGHT_UP\x10\x04\x12\x10\n\x0c\x46\x41TE_SKIPPED\x10\x05\x12\x0f\n\x0b\x46\x41TE_MISSED\x10\x06\x12\x0f\n\x0b\x46\x41TE_FAILED\x10\x07\x32\xe7\x05\n\tSchedules\x12\x43\n\x0e\x43reateSchedule\x12\x1e.rlmd.v1.CreateScheduleRequest\x1a\x11.rlmd.v1.Schedule\x12=\n\x0bGetSchedule\x12\x1b.rlmd.v1.GetScheduleRequest\x1a\x11.rlmd.v1.Schedule\x12N\n\rListSchedules\x12\x1d.rlmd.v1.ListSchedulesRequest\x1a\x1e.rlmd.v1.ListSchedulesResponse\x12\x43\n\x0eUpdateSchedule\x12\x1e.rlmd.v1.UpdateScheduleRequest\x1a\x11.rlmd.v1.Schedule\x12\x43\n\x0e\x44\x65leteSchedule\x12\x1e.rlmd.v1.DeleteScheduleRequest\x1a\x11.rlmd.v1.Schedule\x12\x41\n\rPauseSchedule\x12\x1d.rlmd.v1.PauseScheduleRequest\x1a\x11.rlmd.v1.Schedule\x12\x43\n\x0eResumeSchedule\x12\x1e.rlmd.v1.ResumeScheduleRequest\x1a\x11.rlmd.v1.Schedule\x12H\n\x0bRunSchedule\x12\x1b.rlmd.v1.RunScheduleRequest\x1a\x1c.rlmd.v1.RunScheduleResponse\x12T\n\x0fPreviewSchedule\x12\x1f.rlmd.v1.PreviewScheduleRequest\x1a .rlmd.v1.PreviewScheduleResponse\x12T\n\x0fListOccurrences\x12\x1f.rlmd.v1.ListOccurrencesRequest\x1a .rlmd.v1.ListOccurrencesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"rlmd/proto/rlmd/v1/schedules.proto\x12\x07rlmd.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x80\x05\n\x08Schedule\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x0c\n\x04when\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0c\n\x04spec\x18\x05 \x01(\t\x12\x10\n\x08timezone\x18\x06 \x01(\t\x12\x0c\n\x04text\x18\x07 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x08 \x01(\t\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x06jitter\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x06missed\x18\x0c \x01(\x0e\x32\x15.rlmd.v1.MissedPolicy\x12\x0c\n\x04most\x18\r \x01(\x05\x12(\n\x05grace\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration\x12%\n\x05state\x18\x0f \x01(\x0e\x32\x16.rlmd.v1.ScheduleState\x12\x0e\n\x06reason\x18\x10 \x01(\t\x12,\n\x08\x64ue_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tnext_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03run\x18\x13 \x01(\t\x12/\n\x0b\x63reate_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tcondition\x18\x16 \x01(\t\"\xe1\x01\n\nOccurrence\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x08\x64ue_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x04\x66\x61te\x18\x03 \x01(\x0e\x32\r.rlmd.v1.Fate\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0b\n\x03run\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"`\n\x15\x43reateScheduleRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12#\n\x08schedule\x18\x02 \x01(\x0b\x32\x11.rlmd.v1.Schedule\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\"\n\x12GetScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"a\n\x14ListSchedulesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x12\n\nshow_ended\x18\x04 \x01(\x08\"V\n\x15ListSchedulesResponse\x12$\n\tschedules\x18\x01 \x03(\x0b\x32\x11.rlmd.v1.Schedule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x81\x01\n\x15UpdateScheduleRequest\x12#\n\x08schedule\x18\x01 \x01(\x0b\x32\x11.rlmd.v1.Schedule\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"9\n\x15\x44\x65leteScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"$\n\x14PauseScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"%\n\x15ResumeScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"6\n\x12RunScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\"\n\x13RunScheduleResponse\x12\x0b\n\x03run\x18\x01 \x01(\t\"L\n\x16PreviewScheduleRequest\x12#\n\x08schedule\x18\x01 \x01(\x0b\x32\x11.rlmd.v1.Schedule\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\"r\n\x17PreviewScheduleResponse\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04spec\x18\x02 \x01(\t\x12\x10\n\x08timezone\x18\x03 \x01(\t\x12)\n\x05times\x18\x04 \x03(\x0b\x32\x1a.google.protobuf.Timestamp\"O\n\x16ListOccurrencesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"\\\n\x17ListOccurrencesResponse\x12(\n\x0boccurrences\x18\x01 \x03(\x0b\x32\x13.rlmd.v1.Occurrence\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xb6\x01\n\rScheduleState\x12\x1e\n\x1aSCHEDULE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15SCHEDULE_STATE_ACTIVE\x10\x01\x12\x19\n\x15SCHEDULE_STATE_PAUSED\x10\x02\x12\x18\n\x14SCHEDULE_STATE_ENDED\x10\x03\x12\x19\n\x15SCHEDULE_STATE_BROKEN\x10\x04\x12\x1a\n\x16SCHEDULE_STATE_DELETED\x10\x05*t\n\x0cMissedPolicy\x12\x1d\n\x19MISSED_POLICY_UNSPECIFIED\x10\x00\x12\x16\n\x12MISSED_POLICY_SKIP\x10\x01\x12\x16\n\x12MISSED_POLICY_ONCE\x10\x02\x12\x15\n\x11MISSED_POLICY_ALL\x10\x03*\x93\x01\n\x04\x46\x61te\x12\x14\n\x10\x46\x41TE_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x46\x41TE_PENDING\x10\x01\x12\x0c\n\x08\x46\x41TE_RAN\x10\x02\x12\r\n\tFATE_LATE\x10\x03\x12\x12\n\x0e\x46\x41TE_CAUGHT_UP\x10\x04\x12\x10\n\x0c\x46\x41TE_SKIPPED\x10\x05\x12\x0f\n\x0b\x46\x41TE_MISSED\x10\x06\x12\x0f\n\x0b\x46\x41TE_FAILED\x10\x07\x32\xe7\x05\n\tSchedules\x12\x43\n\x0e\x43reateSchedule\x12\x1e.rlmd.v1.CreateScheduleRequest\x1a\x11.rlmd.v1.Schedule\x12=\n\x0bGetSchedule\x12\x1b.rlmd.v1.GetScheduleRequest\x1a\x11.rlmd.v1.Schedule\x12N\n\rListSchedules\x12\x1d.rlmd.v1.ListSchedulesRequest\x1a\x1e.rlmd.v1.ListSchedulesResponse\x12\x43\n\x0eUpdateSchedule\x12\x1e.rlmd.v1.UpdateScheduleRequest\x1a\x11.rlmd.v1.Schedule\x12\x43\n\x0e\x44\x65leteSchedule\x12\x1e.rlmd.v1.DeleteScheduleRequest\x1a\x11.rlmd.v1.Schedule\x12\x41\n\rPauseSchedule\x12\x1d.rlmd.v1.PauseScheduleRequest\x1a\x11.rlmd.v1.Schedule\x12\x43\n\x0eResumeSchedule\x12\x1e.rlmd.v1.ResumeScheduleRequest\x1a\x11.rlmd.v1.Schedule\x12H\n\x0bRunSchedule\x12\x1b.rlmd.v1.RunScheduleRequest\x1a\x1c.rlmd.v1.RunScheduleResponse\x12T\n\x0fPreviewSchedule\x12\x1f.rlmd.v1.PreviewScheduleRequest\x1a .rlmd.v1.PreviewScheduleResponse\x12T\n\x0fListOccurrences\x12\x1f.rlmd.v1.ListOccurrencesRequest\x1a .rlmd.v1.ListOccurrencesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'rlmd.proto.rlmd.v1.schedules_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SCHEDULESTATE']._serialized_start=2049
-  _globals['_SCHEDULESTATE']._serialized_end=2231
-  _globals['_MISSEDPOLICY']._serialized_start=2233
-  _globals['_MISSEDPOLICY']._serialized_end=2349
-  _globals['_FATE']._serialized_start=2352
-  _globals['_FATE']._serialized_end=2499
+  _globals['_SCHEDULESTATE']._serialized_start=2068
+  _globals['_SCHEDULESTATE']._serialized_end=2250
+  _globals['_MISSEDPOLICY']._serialized_start=2252
+  _globals['_MISSEDPOLICY']._serialized_end=2368
+  _globals['_FATE']._serialized_start=2371
+  _globals['_FATE']._serialized_end=2518
   _globals['_SCHEDULE']._serialized_start=147
-  _globals['_SCHEDULE']._serialized_end=768
-  _globals['_OCCURRENCE']._serialized_start=771
-  _globals['_OCCURRENCE']._serialized_end=996
-  _globals['_CREATESCHEDULEREQUEST']._serialized_start=998
-  _globals['_CREATESCHEDULEREQUEST']._serialized_end=1094
-  _globals['_GETSCHEDULEREQUEST']._serialized_start=1096
-  _globals['_GETSCHEDULEREQUEST']._serialized_end=1130
-  _globals['_LISTSCHEDULESREQUEST']._serialized_start=1132
-  _globals['_LISTSCHEDULESREQUEST']._serialized_end=1229
-  _globals['_LISTSCHEDULESRESPONSE']._serialized_start=1231
-  _globals['_LISTSCHEDULESRESPONSE']._serialized_end=1317
-  _globals['_UPDATESCHEDULEREQUEST']._serialized_start=1320
-  _globals['_UPDATESCHEDULEREQUEST']._serialized_end=1449
-  _globals['_DELETESCHEDULEREQUEST']._serialized_start=1451
-  _globals['_DELETESCHEDULEREQUEST']._serialized_end=1508
-  _globals['_PAUSESCHEDULEREQUEST']._serialized_start=1510
-  _globals['_PAUSESCHEDULEREQUEST']._serialized_end=1546
-  _globals['_RESUMESCHEDULEREQUEST']._serialized_start=1548
-  _globals['_RESUMESCHEDULEREQUEST']._serialized_end=1585
-  _globals['_RUNSCHEDULEREQUEST']._serialized_start=1587
-  _globals['_RUNSCHEDULEREQUEST']._serialized_end=1641
-  _globals['_RUNSCHEDULERESPONSE']._serialized_start=1643
-  _globals['_RUNSCHEDULERESPONSE']._serialized_end=1677
-  _globals['_PREVIEWSCHEDULEREQUEST']._serialized_start=1679
-  _globals['_PREVIEWSCHEDULEREQUEST']._serialized_end=1755
-  _globals['_PREVIEWSCHEDULERESPONSE']._serialized_start=1757
-  _globals['_PREVIEWSCHEDULERESPONSE']._serialized_end=1871
-  _globals['_LISTOCCURRENCESREQUEST']._serialized_start=1873
-  _globals['_LISTOCCURRENCESREQUEST']._serialized_end=1952
-  _globals['_LISTOCCURRENCESRESPONSE']._serialized_start=1954
-  _globals['_LISTOCCURRENCESRESPONSE']._serialized_end=2046
-  _globals['_SCHEDULES']._serialized_start=2502
-  _globals['_SCHEDULES']._serialized_end=3245
+  _globals['_SCHEDULE']._serialized_end=787
+  _globals['_OCCURRENCE']._serialized_start=790
+  _globals['_OCCURRENCE']._serialized_end=1015
+  _globals['_CREATESCHEDULEREQUEST']._serialized_start=1017
+  _globals['_CREATESCHEDULEREQUEST']._serialized_end=1113
+  _globals['_GETSCHEDULEREQUEST']._serialized_start=1115
+  _globals['_GETSCHEDULEREQUEST']._serialized_end=1149
+  _globals['_LISTSCHEDULESREQUEST']._serialized_start=1151
+  _globals['_LISTSCHEDULESREQUEST']._serialized_end=1248
+  _globals['_LISTSCHEDULESRESPONSE']._serialized_start=1250
+  _globals['_LISTSCHEDULESRESPONSE']._serialized_end=1336
+  _globals['_UPDATESCHEDULEREQUEST']._serialized_start=1339
+  _globals['_UPDATESCHEDULEREQUEST']._serialized_end=1468
+  _globals['_DELETESCHEDULEREQUEST']._serialized_start=1470
+  _globals['_DELETESCHEDULEREQUEST']._serialized_end=1527
+  _globals['_PAUSESCHEDULEREQUEST']._serialized_start=1529
+  _globals['_PAUSESCHEDULEREQUEST']._serialized_end=1565
+  _globals['_RESUMESCHEDULEREQUEST']._serialized_start=1567
+  _globals['_RESUMESCHEDULEREQUEST']._serialized_end=1604
+  _globals['_RUNSCHEDULEREQUEST']._serialized_start=1606
+  _globals['_RUNSCHEDULEREQUEST']._serialized_end=1660
+  _globals['_RUNSCHEDULERESPONSE']._serialized_start=1662
+  _globals['_RUNSCHEDULERESPONSE']._serialized_end=1696
+  _globals['_PREVIEWSCHEDULEREQUEST']._serialized_start=1698
+  _globals['_PREVIEWSCHEDULEREQUEST']._serialized_end=1774
+  _globals['_PREVIEWSCHEDULERESPONSE']._serialized_start=1776
+  _globals['_PREVIEWSCHEDULERESPONSE']._serialized_end=1890
+  _globals['_LISTOCCURRENCESREQUEST']._serialized_start=1892
+  _globals['_LISTOCCURRENCESREQUEST']._serialized_end=1971
+  _globals['_LISTOCCURRENCESRESPONSE']._serialized_start=1973
+  _globals['_LISTOCCURRENCESRESPONSE']._serialized_end=2065
+  _globals['_SCHEDULES']._serialized_start=2521
+  _globals['_SCHEDULES']._serialized_end=3264
 # @@protoc_insertion_point(module_scope)

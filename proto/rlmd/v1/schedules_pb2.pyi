@@ -157,6 +157,7 @@ class Schedule(_message.Message):
     RUN_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`agents/{agent}/schedules/{schedule}`; the id is a number that grows with time."""
     label: _builtins.str
@@ -165,12 +166,14 @@ class Schedule(_message.Message):
     """
     when: _builtins.str
     """When it is due, as people write it: `20m`, `tomorrow at 9`, `2026-12-24 18:00`, `every 2h`,
-    `every weekday at 8:30`, `0 9 * * 1-5`, `@daily`. Required to make one; in answers it is `spec`.
+    `every weekday at 8:30`, `0 9 * * 1-5`, `@daily`, `when inbox/ changes`. Required to make one; in answers it is `spec`.
     """
     kind: _builtins.str
-    """`at`, `every` or `cron`. Output only."""
+    """`at`, `every`, `cron` or `change`. Output only."""
     spec: _builtins.str
-    """What was understood: an ISO time, an interval such as `20m`, or a crontab line. Output only."""
+    """What was understood: an ISO time, an interval such as `20m`, a crontab line, or how names of variables begin.
+    Output only.
+    """
     timezone: _builtins.str
     """The time zone in which it is meant, such as `Europe/Berlin`; empty means the daemon's `timezone`."""
     text: _builtins.str
@@ -187,6 +190,10 @@ class Schedule(_message.Message):
     """Why it was set aside. Output only."""
     run: _builtins.str
     """`agents/{agent}/runs/{run}` that made it; empty if a user did. Output only."""
+    condition: _builtins.str
+    """Python that only reads, at most 20,000 characters. At each due instant it runs, without a model, and the value
+    of its last line tells whether it holds; the agent is woken only when it has become true. Empty for always.
+    """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Nothing is due before; an interval is due at this time first. Not set: at once."""
@@ -243,10 +250,11 @@ class Schedule(_message.Message):
         run: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        condition: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "due_time", b"due_time", "end_time", b"end_time", "grace", b"grace", "jitter", b"jitter", "next_time", b"next_time", "start_time", b"start_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "create_time", b"create_time", "due_time", b"due_time", "end_time", b"end_time", "grace", b"grace", "jitter", b"jitter", "kind", b"kind", "label", b"label", "missed", b"missed", "most", b"most", "name", b"name", "next_time", b"next_time", "reason", b"reason", "run", b"run", "spec", b"spec", "start_time", b"start_time", "state", b"state", "text", b"text", "timezone", b"timezone", "update_time", b"update_time", "when", b"when"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "condition", b"condition", "create_time", b"create_time", "due_time", b"due_time", "end_time", b"end_time", "grace", b"grace", "jitter", b"jitter", "kind", b"kind", "label", b"label", "missed", b"missed", "most", b"most", "name", b"name", "next_time", b"next_time", "reason", b"reason", "run", b"run", "spec", b"spec", "start_time", b"start_time", "state", b"state", "text", b"text", "timezone", b"timezone", "update_time", b"update_time", "when", b"when"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -437,8 +445,8 @@ class UpdateScheduleRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Of `label`, `when`, `timezone`, `text`, `channel`, `start_time`, `end_time`, `jitter`, `missed`, `most` and
-        `grace`. Required, not empty.
+        """Of `label`, `when`, `timezone`, `text`, `channel`, `condition`, `start_time`, `end_time`, `jitter`, `missed`,
+        `most` and `grace`. Required, not empty.
         """
 
     def __init__(

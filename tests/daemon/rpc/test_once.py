@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from rlmd.memory.records import EntryKind
-from rlmd.proto.rlmd.v1 import agents_pb2, memory_pb2, schedules_pb2
+from rlmd.proto.rlmd.v1 import agents_pb2, hives_pb2, memory_pb2, schedules_pb2
 
 from .host import Daemon, Row, methods
 
@@ -32,11 +32,27 @@ REQUESTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "UndeleteVariable": ({"name": GONE}, {"name": GONE, "note": "x"}),
     "RevertVariable": ({"name": OLD, "version": 1}, {"name": OLD, "version": 2}),
     "CreateAgent": ({"agent_id": "new"}, {"agent_id": "newer"}),
+    "CloneAgent": (
+        {"name": "agents/main", "agent_id": "new"},
+        {"name": "agents/main", "agent_id": "new", "copy_memory": True},
+    ),
     "UpdateAgent": (
         {"agent": agents_pb2.Agent(name="agents/main", model="m"), "update_mask": FieldMask(paths=["model"])},
         {"agent": agents_pb2.Agent(name="agents/main", model="n"), "update_mask": FieldMask(paths=["model"])},
     ),
     "DeleteAgent": ({"name": "agents/spare"}, {"name": "agents/main"}),
+    "CreateHive": ({"hive_id": "new"}, {"hive_id": "newer"}),
+    "DissolveHive": ({"name": "hives/team"}, {"name": "hives/other"}),
+    "JoinHive": (
+        {"name": "hives/team", "agent": "agents/main"},
+        {"name": "hives/team", "agent": "agents/main", "member_id": "boss"},
+    ),
+    "LeaveHive": ({"name": "hives/team/members/spare"}, {"name": "hives/team/members/main"}),
+    "CreateGrant": (
+        {"parent": "hives/team", "grant": hives_pb2.Grant(verbs=["write"])},
+        {"parent": "hives/team", "grant": hives_pb2.Grant(verbs=["read"])},
+    ),
+    "RevokeGrant": ({"name": "hives/team/grants/1"}, {"name": "hives/team/grants/2"}),
     "Send": ({"agent": "agents/main", "text": "a"}, {"agent": "agents/main", "text": "b"}),
     "Chat": ({"agent": "agents/main", "text": "a"}, {"agent": "agents/main", "text": "b"}),
     "CreateSchedule": (
@@ -89,6 +105,8 @@ def test_every_method_with_a_request_id_is_here() -> None:
 async def test_second_time_gives_the_first_answer(served: Daemon, rpc: str) -> None:
     call = served.alice.call
     await call("CreateAgent", agent_id="spare")
+    await call("CreateHive", hive_id="team")
+    await call("JoinHive", name="hives/team", agent="agents/spare")
     for name in (OLD, OLD, GONE):
         await call("SetVariable", name=name, value=A)
     await call("DeleteVariable", name=GONE)
@@ -135,6 +153,8 @@ async def shown(served: Daemon) -> list[Any]:
         await call("ListVersions", parent=OLD),
         await call("ListMessages", parent="agents/main"),
         await call("ListRuns", parent="agents/-"),
+        hives := await call("ListHives"),
+        [await call("ListGrants", parent=hive.name, show_ended=True) for hive in hives.hives],
         await call("ListSchedules", parent="agents/-", show_ended=True),
         await call("ListOccurrences", parent="agents/-/schedules/-"),
     ]

@@ -58,6 +58,7 @@ AGAIN = [
     ("every month at 9", "cron", "0 9 1 * *"),
     ("0 9 * * 1-5", "cron", "0 9 * * 1-5"),
     ("@daily", "cron", "@daily"),
+    ("when inbox/ changes", "change", "inbox/"),
 ]
 
 
@@ -116,4 +117,4 @@ def test_lengths() -> None:
 @example("in ² hours")
 def test_no_text_does_worse_than_to_be_refused(text: str) -> None:
     with suppress(InvalidInput):
-        assert phrases.understand(text, NOW, "UTC").kind in ("at", "every", "cron")
+        assert phrases.understand(text, NOW, "UTC").kind in ("at", "every", "cron", "change")

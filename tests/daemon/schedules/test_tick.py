@@ -15,7 +15,7 @@ from rlmd.daemon.schedules import tick
 from rlmd.memory.records import Fate, Occurrence, Run
 from rlmd.memory.store import Store, Transaction
 from rlmd.memory.tables import schedules
-from rlmd.proto.rlmd.v1 import agents_pb2, runs_pb2, schedules_pb2
+from rlmd.proto.rlmd.v1 import agents_pb2, memory_pb2, runs_pb2, schedules_pb2
 from tests.daemon.rpc.host import Daemon, daemon
 
 
@@ -38,7 +38,13 @@ async def ticked(served: Daemon) -> int:
     def hand_over(store: Store, run: Run) -> None:
         loop.call_soon_threadsafe(served.engine._enqueue, store, run)
 
-    return await asyncio.to_thread(served.engine.ticker.tick, hand_over)
+    ticker = served.engine.ticker
+    ticker._loop = loop
+    count = await asyncio.to_thread(ticker.tick, hand_over)
+    await asyncio.to_thread(ticker.see_changes, hand_over)
+    await asyncio.sleep(0)  # What is to be looked at has begun.
+    await asyncio.gather(*ticker._looking)
+    return count
 
 
 async def after(served: Daemon, **length: float) -> list[Occurrence]:
@@ -222,3 +228,80 @@ async def test_what_it_says_in_quiet_hours_is_told_once_when_they_end(served: Da
 async def said(served: Daemon) -> list[str]:
     messages = served.store("alice").read(lambda tx: tx.log("main").recent(99))
     return [message.text for message in messages if message.from_agent]
+
+
+async def write(served: Daemon, value: str) -> None:
+    text = memory_pb2.Value(text=value)
+    await served.alice.call("SetVariable", name="spaces/main/variables/door", value=text)
+
+
+async def test_a_condition_wakes_the_agent_each_time_that_it_becomes_true(served: Daemon) -> None:
+    await make(served, "every 1m", condition="memory.get('door') == 'open'")
+    assert await after(served, minutes=1) == []
+    await write(served, "open")
+    assert len(await after(served, minutes=1)) == 1
+    assert len(await after(served, minutes=5)) == 1
+    await write(served, "closed")
+    assert len(await after(served, minutes=1)) == 1
+    await write(served, "open")
+    found = await after(served, hours=3)
+    assert [(each.fate, each.reason) for each in found] == [(Fate.RAN, "it became true")] * 2
+    assert await said(served) == ["Reminder: water the plants"] * 2
+
+
+@pytest.mark.parametrize(
+    ("condition", "fault"),
+    [
+        ("memory.set('door', 'open')", "memory.set is not offered to a condition"),
+        ("reply('hello')", "reply is not offered to a condition"),
+        ("await llm('Is it?')", "llm is not offered to a condition"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("nobody.knows()", "nobody"),
+        ("while True: pass\nTrue", "step_seconds"),
+    ],
+)
+async def test_a_condition_that_fails_is_set_aside_and_has_done_nothing(
+    served: Daemon, condition: str, fault: str
+) -> None:
+    name = await make(served, "every 1m", condition=condition)
+    assert await after(served, minutes=1) == []
+    kept = await served.alice.call("GetSchedule", name=name)
+    assert kept.state == schedules_pb2.SCHEDULE_STATE_BROKEN
+    assert fault in kept.reason
+    (told,) = await said(served)
+    assert "was set aside" in told
+    assert (await served.alice.call("ListRuns", parent="agents/-")).runs == []
+    assert (await served.alice.call("ListVariables", parent="spaces/main")).variables == []
+
+
+@pytest.mark.parametrize("condition", ["1 +", "x = 1", "#", "x" * 30_000])
+async def test_what_is_no_condition_is_refused(served: Daemon, condition: str) -> None:
+    schedule = schedules_pb2.Schedule(when="1m", text="x", condition=condition)
+    refused = await served.alice.refused("CreateSchedule", parent="agents/main", schedule=schedule)
+    assert (refused.code, refused.field) == ("INVALID_ARGUMENT", "condition")
+
+
+async def test_changes_of_variables_wake_the_agent_but_not_those_of_its_own_runs(served: Daemon) -> None:
+    text = "/py memory.set('door', 'seen')\nreply(event.text[-15:])"
+    schedule = schedules_pb2.Schedule(when="when do changes", text=text)
+    made = await served.alice.call("CreateSchedule", parent="agents/main", schedule=schedule)
+    assert (made.kind, made.spec, made.when) == ("change", "do", "when do changes")
+    await served.alice.call(
+        "SetVariable", name="spaces/main/variables/dawn", value=memory_pb2.Value(text="x")
+    )
+    assert await after(served, minutes=1) == []
+    await write(served, "open")
+    served.clock.move(timedelta(seconds=1))
+    (found,) = await after(served, minutes=1)
+    assert (found.fate, found.reason) == (Fate.RAN, "door")
+    assert await said(served) == ["# Changed: door"]
+    assert len(await after(served, minutes=1)) == 1
+    # After a clock that was set back, too.
+    served.clock.move(-timedelta(days=1))
+    await write(served, "closed")
+    assert len(await after(served, seconds=1)) == 2
+    await served.alice.call("PauseSchedule", name=made.name)
+    await write(served, "open")
+    assert len(await after(served, minutes=1)) == 2
+    await served.alice.call("ResumeSchedule", name=made.name)
+    assert len(await after(served, minutes=1)) == 2
