@@ -250,6 +250,7 @@ def channel(message: channels_pb2.Channel) -> ChannelInfo:
         name=last(message.name),
         functions=tuple(map(function, message.functions)),
         connections=message.connections,
+        external=message.external,
         seen_time=_time(message, "seen_time"),
         pending=message.pending,
     )
@@ -262,6 +263,7 @@ def function(message: channels_pb2.Function) -> FunctionInfo:
         parameters=_json(message.parameters_json),
         result=_json(message.result_json),
         side_effects=message.side_effects,
+        trusted=message.trusted,
         time_limit=message.time_limit.ToTimedelta() if message.HasField("time_limit") else None,
         waits=message.offline != channels_pb2.OFFLINE_FAIL,
     )

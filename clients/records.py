@@ -486,6 +486,8 @@ class FunctionInfo:
     """JSON Schema of the result; None if it can be anything."""
     side_effects: bool
     """Whether it changes something in the world."""
+    trusted: bool
+    """Whether what it gives is as good as the owner's word, and not text from outside."""
     time_limit: timedelta | None
     """How long a call may take, waiting for the channel included; None means the daemon's default."""
     waits: bool
@@ -501,6 +503,8 @@ class ChannelInfo:
     """What it offers, or offered when it was last there."""
     connections: int
     """How many clients are connected as it now."""
+    external: bool
+    """Whether what it says is text from outside."""
     seen_time: datetime | None
     """When one was last there; now, if one is."""
     pending: int

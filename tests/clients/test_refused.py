@@ -152,6 +152,7 @@ REFUSED: list[tuple[str, Call]] = [
     ("n", lambda c: c.hives.crossings(n=-1)),
     ("channel", lambda c: c.channel(3)),  # type: ignore[arg-type]
     ("grace", lambda c: c.channel("x", grace="long")),  # type: ignore[arg-type]
+    ("external", lambda c: c.channel("x", external=1)),  # type: ignore[arg-type]
     ("agent", lambda c: c.channel("x").say("hi", 3)),  # type: ignore[arg-type]
     ("text", lambda c: c.channel("x").say(b"hi")),  # type: ignore[arg-type]
     ("sender", lambda c: c.channel("x").say("hi", sender=3)),  # type: ignore[arg-type]
