@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 WORKERS ?= 2
 ARGS ?=
 
-.PHONY: help chat demo test bench check lint types fresh generate wheel clean
+.PHONY: help chat demo test soak bench check lint types fresh generate wheel clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -22,6 +22,11 @@ demo: $(VENV)/installed ## See a program survive kill -9, on a daemon of its own
 
 test: check ## All checks, then the whole suite
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+# The short forms of these are in `make test`.
+soak: $(VENV)/installed-dev ## Kill it 1,000 times and cut 5,000 random programs off; takes hours
+	@RLMD_TEST_KILLS=1000 RLMD_TEST_PROGRAMS=5000 $(BIN)/python -m pytest -n $(WORKERS) $(ARGS) \
+	  tests/loop/test_property.py tests/faults
 
 bench: $(VENV)/installed-dev ## Measure, in a few minutes; benchmarks/README.md has more
 	@$(BIN)/python -m benchmarks.loop --rounds 10

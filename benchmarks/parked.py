@@ -37,7 +37,7 @@ def main() -> None:
     options.add_argument("--calls", type=int, default=1_000)
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder, DaemonProcess(Path(folder) / "data") as daemon:
-        _replayed(daemon, given.calls)
+        _long(daemon, given.calls)
         with rlmd.connect(data=daemon.data) as client:
             _park(client.agent().send(PROGRAM.format(calls=3)))
         daemon.stop()
@@ -56,16 +56,22 @@ def _park(run: Run) -> None:
         time.sleep(0.01)
 
 
-def _replayed(daemon: DaemonProcess, calls: int) -> None:
-    """From the answer to the reply of a program that had made many calls: all are answered again first."""
-    taken = []
-    with rlmd.connect(data=daemon.data) as client:
-        for _ in range(5):
-            run = client.agent().send(PROGRAM.format(calls=calls))
-            _park(run)
-            (question,) = client.questions.list()
-            taken.append(_answer(client, question.id, run))
-    report("parked.answer_to_reply_by_replay", taken, "ms", most=500, calls=calls)
+def _long(daemon: DaemonProcess, calls: int) -> None:
+    """From the answer to the reply of a program that had made many calls: by its snapshot, and without."""
+    for figure, most in (("by_snapshot", 50), ("by_replay", 500)):
+        taken = []
+        with rlmd.connect(data=daemon.data) as client:
+            for _ in range(5):
+                run = client.agent().send(PROGRAM.format(calls=calls))
+                _park(run)
+                time.sleep(0.1)
+                snapshot = daemon.data / f"snapshots/{run.id}.snapshot"
+                assert snapshot.exists()
+                if figure == "by_replay":
+                    snapshot.unlink()
+                (question,) = client.questions.list()
+                taken.append(_answer(client, question.id, run, calls))
+        report(f"parked.answer_to_reply_{figure}", taken, "ms", most=most, calls=calls)
 
 
 def _answered(client: rlmd.Client, questions: list[int]) -> None:
@@ -76,10 +82,11 @@ def _answered(client: rlmd.Client, questions: list[int]) -> None:
     report("parked.answer_to_reply", taken, "ms", most=50, p95=percentile(taken, 0.95))
 
 
-def _answer(client: rlmd.Client, question: str, run: Run) -> float:
+def _answer(client: rlmd.Client, question: str, run: Run, after: int = 0) -> float:
+    """Milliseconds; what the run did before the place `after` is not asked for again."""
     began = time.perf_counter()
     client.questions.answer(question, "yes")
-    for update in run.watch(0):
+    for update in run.watch(after):
         if isinstance(update, Said):
             break
     return (time.perf_counter() - began) * 1000

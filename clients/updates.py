@@ -1,6 +1,7 @@
 """What a run tells while it works: one typed record a kind of update.
 
-`sequence` is the place in the run's journal, from 1, without gaps; 0 for `Writing`, which is not kept.
+`sequence` is the place in the run's journal, from 1, without gaps; 0 for what is not kept:
+`Writing` and `Halted`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from .records import Call, RunState, Step
+from rlmd.errors import PreconditionFailed
+
+from .records import Call, RunState, Step, Stop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,13 @@ class Stepped(_Update):
 @dataclass(frozen=True, kw_only=True)
 class Called(_Update):
     """A call was made; it may have settled in one."""
+
+    call: Call
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrived(_Update):
+    """What an earlier call came to is there and on disk, but its program has not got it yet."""
 
     call: Call
 
@@ -103,6 +113,17 @@ class Woken(_Update):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Halted(_Update):
+    """All runs of the user are stopped; this one goes on after `client.admin.resume_all()`. Not kept."""
+
+    everyone: bool
+    """Whether it is everybody's runs."""
+    by: str
+    """The user who said so."""
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Observed(_Update):
     """A step is over: what the model is shown of its outcome."""
 
@@ -125,11 +146,13 @@ Update = (
     | Writing
     | Stepped
     | Called
+    | Arrived
     | Settled
     | Said
     | Asked
     | Waiting
     | Woken
+    | Halted
     | Observed
     | Ended
 )
@@ -155,3 +178,21 @@ class Reply:
 def question_text(asked: Asked) -> str:
     """A question as a person reads it, with what an answer must be."""
     return f"{asked.text} ({asked.wanted})" if asked.wanted else asked.text
+
+
+def stopped(halted: Halted) -> PreconditionFailed:
+    """The error of who waits for a run while all are stopped."""
+    return PreconditionFailed(
+        f"{stopped_text(halted)}. What you said is kept, in run {halted.run}.", remedy=resume_text(halted)
+    )
+
+
+def stopped_text(stop: Halted | Stop) -> str:
+    """That nothing is set to work, in a few words."""
+    why = f": {stop.reason}" if stop.reason else ""
+    return f"All runs {'of everybody ' if stop.everyone else ''}are stopped, by {stop.by}{why}"
+
+
+def resume_text(stop: Halted | Stop) -> str:
+    """How they go on, in a sentence."""
+    return f"They go on after `rlmd resume{' --everyone' if stop.everyone else ''}`."

@@ -68,3 +68,9 @@ class Feed:
         """The run's journal has these new rows, on disk, or its model has written a piece of text."""
         for watcher in tuple(self._watchers.get(run_id, ())):
             watcher.push(news)
+
+    def stir(self) -> None:
+        """Something has changed for all runs: their watchers look for themselves."""
+        for watchers in self._watchers.values():
+            for watcher in watchers:
+                watcher.push(())

@@ -37,6 +37,7 @@ from .feed import Feed
 from .lock import DataLock
 from .loop.engine import Engine
 from .loop.equipment import Equipment
+from .loop.snapshots import Snapshots
 from .models.choose import choose
 from .repl.sandbox import Sandbox
 from .rpc.api import Backend, Facts
@@ -85,6 +86,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event) -> None:
             sandbox=sandbox,
             searcher=index,
             feed=Feed(),
+            snapshots=Snapshots(settings.data / "snapshots"),
             alarm=bell,
         )
         engine = Engine(house, equipment)

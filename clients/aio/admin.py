@@ -7,14 +7,14 @@ from typing import Literal
 
 from rlmd.clients import decode
 from rlmd.clients.check import check_bool, check_choice, check_str
-from rlmd.clients.records import Token, Usage, User
+from rlmd.clients.records import Stop, Token, Usage, User
 from rlmd.clients.values import to_time
 from rlmd.proto.rlmd.v1 import admin_pb2 as pb
 from rlmd.proto.rlmd.v1.admin_pb2_grpc import AdminStub
 
 from .connection import Connection
 
-Grouping = Literal["", "agent", "model", "day", "run"]
+Grouping = Literal["", "agent", "model", "day", "run", "schedule"]
 
 _GROUPINGS = {
     "": pb.USAGE_GROUPING_UNSPECIFIED,
@@ -22,6 +22,7 @@ _GROUPINGS = {
     "model": pb.USAGE_GROUPING_MODEL,
     "day": pb.USAGE_GROUPING_DAY,
     "run": pb.USAGE_GROUPING_RUN,
+    "schedule": pb.USAGE_GROUPING_SCHEDULE,
 }
 
 
@@ -90,7 +91,7 @@ class Admin:
         after: datetime | str | None = None,
         before: datetime | str | None = None,
     ) -> list[Usage]:
-        """What your agents used: one total, or a row for each agent, model, day (UTC) or run."""
+        """What your agents used: one total, or a row for each agent, model, day, run or schedule."""
         request = pb.GetUsageRequest(
             group_by=check_choice(by, _GROUPINGS, "by"),
             after=to_time(after, "after"),
@@ -98,6 +99,37 @@ class Admin:
         )
         answer = await self._connection.call(self._stub.GetUsage, request)
         return [decode.usage(row.usage, row.group) for row in answer.rows]
+
+    async def stop_all(self, reason: str = "", *, everyone: bool = False) -> tuple[Stop, int]:
+        """Stop all your runs where they are, at once; gives what holds now, and how many were at work.
+
+        Nothing of yours is set to work any more, also by a daemon that is started later, until `resume_all`.
+        Messages are taken, and wait.
+
+        Args:
+            everyone: Stop the runs of all users; for administrators.
+
+        Raises:
+            PermissionDenied: you are no administrator.
+        """
+        request = pb.StopAllRequest(
+            everyone=check_bool(everyone, "everyone"), reason=check_str(reason, "reason")
+        )
+        answer = await self._connection.call(self._stub.StopAll, request)
+        return decode.stop(answer.stop), answer.interrupted_runs
+
+    async def resume_all(self, *, everyone: bool = False) -> int:
+        """Let all your runs go on where they were; gives how many had waited for it.
+
+        Args:
+            everyone: End a stop of all users; for administrators.
+
+        Raises:
+            PreconditionFailed: everybody is stopped, and `everyone` is not set.
+            PermissionDenied: you are no administrator.
+        """
+        request = pb.ResumeAllRequest(everyone=check_bool(everyone, "everyone"))
+        return int((await self._connection.call(self._stub.ResumeAll, request)).resumed_runs)
 
 
 def _parent(user: str) -> str:

@@ -15,7 +15,7 @@ from rlmd.clients.check import INT32, check_bool, check_int, check_str
 from rlmd.clients.errors import from_rpc
 from rlmd.clients.patience import Patience
 from rlmd.clients.records import Change, Replayed, RunInfo, Undone
-from rlmd.clients.updates import Ended, Update, Waiting
+from rlmd.clients.updates import Ended, Halted, Update, Waiting
 from rlmd.errors import Exhausted, Unavailable
 from rlmd.proto.rlmd.v1 import channels_pb2, runs_pb2
 from rlmd.proto.rlmd.v1.channels_pb2_grpc import ChannelsStub
@@ -146,7 +146,7 @@ async def follow(
     after: int,
     on_lost: Callable[[], None] | None = None,
 ) -> AsyncIterator[Update]:
-    """The updates of a run until it has ended, or after `say` until it is parked; over any connections.
+    """The updates of a run until it has ended, or after `say` until it stands still; over any connections.
 
     Args:
         say: What begins the run; None if `name` is there already. Saying it again joins the run it began.
@@ -172,8 +172,8 @@ async def follow(
                 update = decode.update(message)
                 if update is not None:
                     yield update
-                parked = isinstance(update, Waiting) and not update.passing and say is not None
-                if parked or isinstance(update, Ended):
+                still = isinstance(update, Halted) or (isinstance(update, Waiting) and not update.passing)
+                if isinstance(update, Ended) or (still and say is not None):
                     return
         except grpc.RpcError as exc:
             cause = exc

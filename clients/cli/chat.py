@@ -11,7 +11,17 @@ from rich.console import Console
 from rlmd.clients import local
 from rlmd.clients.records import RunState, Status
 from rlmd.clients.sync import Agent, Client, Run
-from rlmd.clients.updates import Asked, Ended, Said, Waiting, question_text
+from rlmd.clients.updates import (
+    Asked,
+    Ended,
+    Halted,
+    Said,
+    Waiting,
+    question_text,
+    resume_text,
+    stopped,
+    stopped_text,
+)
 from rlmd.errors import InvalidInput, RlmdError, Unavailable
 from rlmd.settings import Settings
 
@@ -68,6 +78,8 @@ def _introduce(status: Status, settings: Settings) -> None:
     file = settings.config_file
     out.note(f"model: {status.model}. Change it: OPENAI_API_KEY and RLMD_MODEL, or {file}; then `rlmd down`.")
     out.note(f"embedder: {status.embedder}. Change it: RLMD_EMBEDDER=local:NAME or openai:MODEL, or there.")
+    if status.stop is not None:
+        out.note(f"{stopped_text(status.stop)}. {resume_text(status.stop)}")
 
 
 class Talk:
@@ -210,6 +222,9 @@ class Talk:
             elif isinstance(update, Asked):
                 said.append(question_text(update))
                 self._asked.add(said[-1])
+            if isinstance(update, Halted):
+                self._parked[run.id] = self.agent
+                raise stopped(update)
             if not self._json or isinstance(view, Steps):
                 view.show(update)
             if isinstance(update, Ended) or (isinstance(update, Waiting) and not update.passing):

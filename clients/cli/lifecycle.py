@@ -106,8 +106,16 @@ def status(app: App) -> None:
             "variables": found.variables,
             "messages": found.messages,
             "active runs": found.active_runs,
+            **_stopped(found),
         }
     )
+
+
+def _stopped(found: Status) -> dict[str, object]:
+    from rlmd.clients.updates import resume_text, stopped_text
+
+    stop = found.stop
+    return {} if stop is None else {"stopped": f"{stopped_text(stop)}. {resume_text(stop)}"}
 
 
 def _status(app: App, found: Status) -> dict[str, object]:

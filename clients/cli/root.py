@@ -40,6 +40,8 @@ Exit codes:
         "log": "log:log",
         "run": "runs:run",
         "watch": "watch:watch",
+        "stop": "stopping:stop",
+        "resume": "stopping:resume",
         "questions": "questions:questions",
         "answer": "questions:answer",
         "channel": "channels:channel",

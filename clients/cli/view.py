@@ -99,6 +99,8 @@ class Steps:
                 self.say(up.question_text(update))
             case up.Waiting():
                 self._dim(_waits(update))
+            case up.Halted():
+                self._dim(f"{up.stopped_text(update)}. {up.resume_text(update)}", "yellow")
             case up.Woken():
                 self.wait()
             case up.Restarted():

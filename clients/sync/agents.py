@@ -12,7 +12,7 @@ from rlmd.clients import decode
 from rlmd.clients.check import INT32, INT64, check_bool, check_choice, check_int, check_str, check_type
 from rlmd.clients.money import check_money
 from rlmd.clients.records import AgentInfo, Limits, Permit, RunInfo, RunState
-from rlmd.clients.updates import Asked, Ended, Reply, Said, Update, Waiting, question_text
+from rlmd.clients.updates import Asked, Ended, Halted, Reply, Said, Update, Waiting, question_text, stopped
 from rlmd.errors import Cancelled, InvalidInput, ModelError
 from rlmd.proto.rlmd.v1 import agents_pb2, channels_pb2, runs_pb2
 from rlmd.proto.rlmd.v1.agents_pb2_grpc import AgentsStub
@@ -151,6 +151,7 @@ class Agent:
         Raises:
             ModelError: the run failed before the agent had said anything; its reason says why.
             Cancelled: the run was cancelled before the agent had said anything.
+            PreconditionFailed: all your runs are stopped. What you said is kept, and waits for `resume_all`.
         """
         said: list[str] = []
         asked: list[Asked] = []
@@ -165,6 +166,8 @@ class Agent:
                 asked.append(last)
         if isinstance(last, Waiting):
             return Reply(text="\n\n".join(said), run=last.run, state=RunState.WAITING, asked=tuple(asked))
+        if isinstance(last, Halted):
+            raise stopped(last)
         assert isinstance(last, Ended)
         if not said and last.state is not RunState.DONE:
             kind = Cancelled if last.state is RunState.CANCELLED else ModelError
@@ -177,7 +180,7 @@ class Agent:
         )
 
     def stream(self, text: str, channel: str = "chat") -> Iterator[Update]:
-        """Say something and follow what the agent does about it, until its run has ended or waits.
+        """Say something and follow what the agent does about it, until its run ends, waits or is stopped.
 
         Goes on over a restart of the daemon; nothing is said twice and no update is lost.
         """

@@ -50,8 +50,15 @@ class Desk(Protocol):
         """What the journal keeps of a call."""
         ...
 
-    def resting(self, call: Call, until: datetime | None) -> AbstractContextManager[None]:
-        """The call waits for something that outlives the process; it ends at `until` in any case."""
+    def resting(
+        self, call: Call, until: datetime | None, *, run: int | None = None, mark: int = 0
+    ) -> AbstractContextManager[None]:
+        """The call waits for something that outlives the process; it ends at `until` in any case.
+
+        Args:
+            run: By whose wakes it may end before.
+            mark: How many of those there had been before it was looked whether to wait.
+        """
         ...
 
 
@@ -94,10 +101,10 @@ class Clerk:
             return row
         asked = sought[0] if sought else await self._seek(call, row, about)
         while asked.state is QuestionState.OPEN:
-            wakes = self._tree.wakes
+            mark = self._tree.wakes(self._run.id)
             asked = await asking.look(self._store, asked, self._equipment.clock.now())
             if asked.state is QuestionState.OPEN:
-                await self._rest(call, None, wakes)
+                await self._rest(call, None, mark)
         answer = asking.outcome([asked], None, each=False)
         if answer == NO:
             raise PermissionDenied(
@@ -151,11 +158,10 @@ class Clerk:
         if self._run.event.kind == TIDY:
             raise PreconditionFailed(ALONE, field=field, remedy="Leave it as it is.")
 
-    async def _rest(self, call: Call, until: datetime | None, wakes: int) -> None:
-        """Wait until something happens, unless something has since the tree was woken so often."""
-        if wakes == self._tree.wakes:
-            with self._desk.resting(call, until):
-                await self._tree.woken(self._run.id, self._equipment.seconds_until(until))
+    async def _rest(self, call: Call, until: datetime | None, mark: int) -> None:
+        """Wait until something happens, unless something has since the run was woken so often."""
+        with self._desk.resting(call, until, run=self._run.id, mark=mark):
+            await self._tree.woken(self._run.id, mark, self._equipment.seconds_until(until))
 
     def _row(self, call: Call, data: Mapping[str, Any] = {}) -> Row:
         return Row(

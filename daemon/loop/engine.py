@@ -12,7 +12,7 @@ import contextlib
 import json
 import logging
 from collections import defaultdict, deque
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any, TypeVar
@@ -22,7 +22,8 @@ from rlmd.daemon.router import Router
 from rlmd.daemon.schedules import tick
 from rlmd.daemon.schedules.bell import Alarm
 from rlmd.daemon.schedules.tick import Ticker
-from rlmd.errors import NotFound, RlmdError
+from rlmd.errors import NotFound, RlmdError, Unavailable
+from rlmd.memory import crash
 from rlmd.memory.costs import Measure, Period
 from rlmd.memory.records import (
     Agent,
@@ -36,12 +37,15 @@ from rlmd.memory.records import (
     RunState,
     User,
 )
+from rlmd.memory.runs import parked
 from rlmd.memory.settling import woken_by_agent
+from rlmd.memory.stops import Stop
 from rlmd.memory.store import House, Store, Transaction, digest_of
 
 from . import asking, budgets, calling
 from .equipment import Equipment, Tree
 from .fork import MISSING, fork
+from .halt import Halt, over
 from .mailbox import Accepted, Letter, receive
 from .program import Ending
 from .recover import end_in, recover
@@ -57,6 +61,8 @@ T = TypeVar("T")
 RUNS_AT_ONCE = 64
 """Root runs at work in the whole daemon."""
 CANCEL_SECONDS = 10.0
+AGAIN_SECONDS = 1.0
+"""Until a write is tried again that must be done."""
 LOOK_SECONDS = 60.0
 """Between two looks at what is to wake, at most: the system's clock may be set meanwhile."""
 
@@ -71,6 +77,8 @@ class _Active:
     task: asyncio.Task[None]
     tree: Tree
     store: Store
+    worker: asyncio.Task[Any] | None
+    """What carries out its lane."""
     reason: str = field(default="")
     """Why it is being cancelled; empty if nobody asked."""
     parked: RunParked | None = None
@@ -90,6 +98,7 @@ class Engine:
         self._active: dict[int, _Active] = {}
         self._slots = asyncio.Semaphore(RUNS_AT_ONCE)
         self._stopping = False
+        self._halt = Halt(house)
         self._alarm: asyncio.Task[None] | None = None
         self._rang = asyncio.Event()
         self.ticker = Ticker(house, equipment, self._enqueue)
@@ -114,6 +123,10 @@ class Engine:
 
     async def start(self) -> None:
         """Find what the last daemon left unfinished: end it honestly, or take it up again."""
+        self._halt.load()
+        if self._equipment.snapshots is not None:
+            with self._house.database.reading() as connection:
+                self._equipment.snapshots.sweep(parked(connection))
         await asyncio.wrap_future(self._house.for_all(lambda tx: tx.budgets.defaults(self.default_budgets)))
         # Before anything is at work: a call under way has a reservation too.
         left = await asyncio.wrap_future(self._house.for_all(lambda tx: tx.ledger.settle_left()))
@@ -189,7 +202,9 @@ class Engine:
         letter = Letter(agent=agent, channel=channel, sender=sender, text=text, origin=origin)
 
         async def take() -> Accepted:
-            accepted = await store.write(lambda tx: receive(tx, self._equipment, letter, request_id))
+            accepted = await _kept(
+                store, "message", lambda tx: receive(tx, self._equipment, letter, request_id)
+            )
             if accepted.fresh:
                 self._enqueue(store, accepted.run)
             if accepted.answered is not None:
@@ -232,7 +247,9 @@ class Engine:
         """
 
         async def take() -> Question:
-            answered = await store.write(lambda tx: asking.answer(tx, question_id, given, by=by, on=on))
+            answered = await _kept(
+                store, "answer", lambda tx: asking.answer(tx, question_id, given, by=by, on=on)
+            )
             await self._wake(store, answered)
             return answered
 
@@ -360,6 +377,56 @@ class Engine:
         for run in runs:
             await self.cancel(store, run.id, reason)
 
+    # -- all at once ------------------------------------------------------------------------------
+
+    def stopped(self, user: User) -> Stop | None:
+        """What keeps a user's runs from being set to work; None if nothing does."""
+        return self._halt.of(user.id)
+
+    async def stop_all(self, user: User | None, *, by: str, reason: str) -> tuple[Stop, int]:
+        """Stop all runs of a user, or with None of everybody, where they are; tells how many were at work.
+
+        Nothing of theirs is set to work until `resume_all`, also by the next daemon. No model is asked, and
+        no run: their tasks and workers are ended first, and only then is it written down.
+
+        Raises:
+            Unavailable: it could not be written down; it holds until this daemon ends.
+        """
+        stop = self._halt.put(user, by=by, reason=reason)
+        mine = [each for each in self._active.values() if user is None or each.store.user.id == user.id]
+        for each in mine:
+            each.tree.suspended = True
+        self.feed.stir()
+
+        async def work() -> None:
+            for each in mine:
+                each.task.cancel()
+            # The worker of a lane is over when its run is back in the mailbox.
+            workers = [each.worker for each in mine if each.worker is not None]
+            await asyncio.gather(over(workers, CANCEL_SECONDS), self._halt.keep(user, stop))
+
+        await _whole(work())
+        return stop, len(mine)
+
+    async def resume_all(self, user: User | None) -> int:
+        """Let all runs of a user, or with None of everybody, go on where they are; tells how many there are.
+
+        Raises:
+            PreconditionFailed: everybody is stopped, and this is for one user.
+        """
+
+        async def work() -> int:
+            await self._halt.lift(user)
+            count = 0
+            for lane in list(self._lanes):
+                if (user is None or lane[0] == user.id) and self._halt.of(lane[0]) is None:
+                    count += len(self._lanes[lane])
+                    self._set_to_work(lane)
+            self.feed.stir()
+            return count
+
+        return await _whole(work())
+
     # -- budgets ----------------------------------------------------------------------------------
 
     @property
@@ -434,7 +501,7 @@ class Engine:
             tx.runs.requeue(run, attempts=run.attempts)
             return tx.runs.get(run_id)
 
-        run = await store.write(work)
+        run = await _kept(store, "woken", work)
         if run is not None:
             self.feed.push(run_id)
             self._enqueue(store, run)
@@ -457,41 +524,64 @@ class Engine:
     def _enqueue(self, store: Store, run: Run) -> None:
         lane = (store.user.id, run.agent, _place(run.event))
         self._lanes[lane].append((store, run.id))
-        if lane not in self._workers and not self._stopping:
+        self._set_to_work(lane)
+
+    def _set_to_work(self, lane: Lane) -> None:
+        """Carry out what waits on a lane, if nobody does and nothing stands against it."""
+        if lane not in self._workers and self._goes(lane):
             self._workers[lane] = asyncio.create_task(self._work(lane), name=f"lane {lane}")
+
+    def _goes(self, lane: Lane) -> bool:
+        return not self._stopping and self._halt.of(lane[0]) is None
 
     async def _work(self, lane: Lane) -> None:
         """Carry out what waits on a lane, one after another."""
         try:
-            while self._lanes[lane] and not self._stopping:
-                store, run_id = self._lanes[lane].popleft()
+            while self._lanes[lane] and self._goes(lane):
                 async with self._slots:
-                    await self._carry_out(store, run_id)
+                    if not self._goes(lane):
+                        break
+                    store, run_id = self._lanes[lane].popleft()
+                    if await self._carry_out(store, run_id):
+                        self._lanes[lane].appendleft((store, run_id))
         finally:
             # Between the last look at the lane and this, nothing awaits: no message is left behind.
             self._workers.pop(lane, None)
             if not self._lanes[lane]:
                 self._lanes.pop(lane, None)
 
-    async def _carry_out(self, store: Store, run_id: int) -> None:
+    async def _carry_out(self, store: Store, run_id: int) -> bool:
+        """Carry out a run as far as it comes; tells whether it is to be taken up again, as the next."""
         with contextlib.suppress(NotFound):
             run, agent = store.read(lambda tx: _with_agent(tx, run_id))
             if run.state is not RunState.QUEUED:
-                return
+                return False
             tree = Tree(run.limits, used=run.usage)
             tree.elsewhere = store.read(lambda tx: tx.hive_calls.used(run_id))
             task = asyncio.create_task(self._run(store, agent, run, tree), name=f"run {run_id}")
-            active = self._active[run_id] = _Active(task, tree, store)
+            active = self._active[run_id] = _Active(task, tree, store, asyncio.current_task())
             try:
                 await asyncio.wait([task])
             finally:
                 self._active.pop(run_id, None)
-            if active.parked is not None and tree.wakes > active.parked.mark:
+            if active.parked is not None and tree.wakes(run_id) > active.parked.mark:
                 # While it was being parked, something happened that it may wait for.
                 await self._go_on(store, run_id)
             if active.parked is None:
                 await self._tell_caller(run)
             self._rang.set()
+            if tree.suspended and not self._stopping:
+                return await self._halted(store, run_id)
+        return False
+
+    async def _halted(self, store: Store, run_id: int) -> bool:
+        """A run that was stopped with all others: back in the mailbox, unless it had ended or was parked."""
+        while True:
+            try:
+                return await store.write(lambda tx: _put_back(tx, run_id))
+            except Unavailable:
+                # The database is not there for now: that must not make a run of one that has failed.
+                await asyncio.sleep(AGAIN_SECONDS)
 
     async def _run(self, store: Store, agent: Agent, run: Run, tree: Tree) -> None:
         runner = Runner(self._equipment, store, agent, run, tree)
@@ -527,6 +617,8 @@ class Engine:
                 end_in(tx, member, ending.state, ending.reason)
 
         await store.write(work)
+        if self._equipment.snapshots is not None:
+            self._equipment.snapshots.drop(run.id)
         # Who watches reads the last row in the journal.
         self.feed.push(run.id)
         if run.parent is not None:
@@ -542,16 +634,30 @@ async def _whole(work: Coroutine[Any, Any, T]) -> T:
     return result
 
 
+async def _kept(store: Store, what: str, work: Callable[[Transaction], T]) -> T:
+    """Write something, in sight of the crash suite."""
+
+    def reaching(tx: Transaction) -> T:
+        result = work(tx)
+        crash.reached(f"before {what}")
+        return result
+
+    result = await store.write(reaching)
+    crash.reached(f"after {what}")
+    return result
+
+
 def _place(event: Event) -> str:
     """Who waits for whom: what is said on a channel keeps its order, and a schedule holds up nobody else."""
     return f"{event.channel} {event.sender}" if event.kind == "schedule" else event.channel
 
 
-def _put_back(tx: Transaction, run_id: int) -> None:
-    """A run that was stopped with the daemon: that is no attempt that counts against its event."""
+def _put_back(tx: Transaction, run_id: int) -> bool:
+    """A run that was stopped where it was: that is no attempt that counts against its event."""
     run = tx.runs.get(run_id)
     if run.state is RunState.RUNNING:
         tx.runs.requeue(run, attempts=run.attempts - 1)
+    return run.state in (RunState.RUNNING, RunState.QUEUED)
 
 
 def _line(tx: Transaction, run_id: int) -> list[int]:

@@ -24,6 +24,8 @@ from rlmd.memory.records import Passage, RunLimits, Usage
 from rlmd.memory.search import Part, Shelf
 from rlmd.settings import Settings
 
+from .snapshots import Snapshots
+
 MODEL_CALLS_AT_ONCE = 64
 """Calls of models under way in the whole daemon."""
 LOOK_SECONDS = 1.0
@@ -89,6 +91,8 @@ class Equipment:
     sandbox: Sandbox
     searcher: Searcher
     feed: Feed
+    snapshots: Snapshots | None = None
+    """None: every run that goes on is replayed."""
     router: Router = field(default_factory=Router)
     arrivals: Arrivals = field(default_factory=lambda: Arrivals())
     alarm: Alarm = field(default_factory=NoAlarm)
@@ -164,8 +168,8 @@ class Tree:
         self._events: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
         self.elsewhere = Spent()
         """What other agents have used of models to answer the tree's questions."""
-        self.wakes = 0
-        """How often something has happened that a run of the tree may wait for."""
+        self._wakes: defaultdict[int, int] = defaultdict(int)
+        self._wakes_of_all = 0
         self.suspended = False
         """Whether the tree is being stopped where it stands, to go on later: then nobody in it ends."""
 
@@ -251,17 +255,29 @@ class Tree:
 
     def wake(self, run_ids: Collection[int]) -> None:
         """Something has happened that these runs may wait for: they look for themselves."""
-        self.wakes += 1
         for run_id in run_ids:
+            self._wakes[run_id] += 1
             self._events[run_id].set()
             self._events[run_id].clear()
 
     def wake_all(self) -> None:
         """Something has happened that all of them may wait for."""
-        self.wake(tuple(self._events))
+        self._wakes_of_all += 1
+        for event in self._events.values():
+            event.set()
+            event.clear()
 
-    async def woken(self, run_id: int, seconds: float | None) -> None:
-        """Wait until the run is woken, or the time is over. What it waits for may also not have happened."""
+    def wakes(self, run_id: int) -> int:
+        """How often something has happened that the run, or one below it, may wait for."""
+        return self._wakes_of_all + self._wakes[run_id]
+
+    async def woken(self, run_id: int, mark: int, seconds: float | None) -> None:
+        """Wait until the run is woken, or the time is over. What it waits for may also not have happened.
+
+        `mark` is what `wakes` was before it was looked whether to wait: what has happened since counts.
+        """
+        if self.wakes(run_id) != mark:
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._events[run_id].wait()

@@ -11,6 +11,7 @@ from typing import Any
 
 from rlmd.errors import InvalidInput, NotFound, PreconditionFailed
 from rlmd.memory import questions
+from rlmd.memory.blanking import refuse_purged
 from rlmd.memory.records import Entry, EntryKind, Run
 from rlmd.memory.store import Transaction
 
@@ -38,19 +39,26 @@ def fork(tx: Transaction, run: Run, at: int, answer: Any = MISSING) -> Run:
             f"run {run.id} is a child of run {run.parent}", field="name", remedy=f"Fork run {run.root}."
         )
     rows = tx.journal(run.id).entries()
+    refuse_purged(run, rows)
     call = next((row for row in rows if row.kind is EntryKind.CALL and row.call == at), None)
     if call is None:
         raise NotFound(
             f"run {run.id} has no call {at}", field="at_call", remedy="`rlmd run show` lists its calls."
         )
     ends = next(
-        (place for place, row in enumerate(rows) if row.call == at and restore.settled(row.data)), len(rows)
+        (
+            place
+            for place, row in enumerate(rows)
+            if row.call == at and row.kind is not EntryKind.ARRIVED and restore.settled(row.data)
+        ),
+        len(rows),
     )
     given = None if answer is MISSING else {"result": _fitting(tx, run, call, answer)}
     forked = tx.runs.copy(run)
     journal = tx.journal(forked.id)
     for row in rows[:ends]:
-        if row.kind not in _PASSED_OVER and (row is not call or given is not None):
+        other = row.call != at or row.kind is not EntryKind.ARRIVED
+        if row.kind not in _PASSED_OVER and other and (row is not call or given is not None):
             journal.add(row.kind, row.data, **_place(row))
     if given is not None:
         if ends == len(rows):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +19,14 @@ from rlmd.daemon.repl import hive
 from rlmd.daemon.repl.api import Call, Ended, Outcome, Raised, Returned
 from rlmd.daemon.repl.channels import NOBODY, Listing
 from rlmd.daemon.schedules import background
-from rlmd.errors import InternalError, InvalidInput, NotFound, RlmdError, Unavailable
+from rlmd.errors import (
+    InternalError,
+    InvalidInput,
+    ModelError,
+    NotFound,
+    RlmdError,
+    Unavailable,
+)
 from rlmd.memory.hive_records import Verb
 from rlmd.memory.log import MAX_TEXT
 from rlmd.memory.records import Agent, Author, Entry, EntryKind, Origin, Run
@@ -35,6 +42,7 @@ from .others import Others
 from .planning import PLANS
 from .scribe import Row, Scribe
 from .searches import Searches
+from .snapshots import Standing
 
 REPLY_SENT = "reply sent"
 PREVIEW_TEXT = 2_000
@@ -90,6 +98,16 @@ class Effect:
     text: str
 
 
+@dataclass(frozen=True)
+class _Rest:
+    """What a call waits for; see `RunHost.resting`."""
+
+    until: datetime | None
+    reason: str
+    run: int | None
+    mark: int
+
+
 class RunHost:
     """The `Host` of one run."""
 
@@ -119,10 +137,12 @@ class RunHost:
         self._standing: set[int] = set()
         """Calls whose row is in the journal without what they come to."""
         self._tree = tree
-        self._resting: dict[int, tuple[datetime | None, str]] = {}
+        self._settled: set[int] = set()
+        """Calls whose outcome was about to be delivered."""
+        self._resting: dict[int, _Rest] = {}
         self._parked = False
         self.mark = 0
-        """The tree's count of wakes when the run was last found to rest."""
+        """How often the run had been woken when it was last found to rest."""
         self.wake_time: datetime | None = None
         """When the first of the calls that it then rested on is over by itself; None if none will be."""
         self.wait_reason = ""
@@ -143,6 +163,32 @@ class RunHost:
     def begin(self, step: int) -> None:
         """A new step."""
         self.step, self.effects, self.replied = step, [], False
+
+    def standing(self) -> Standing:
+        """What a run that waits in the middle of a step must not forget, beside its journal."""
+        return Standing(
+            step=self.step,
+            count=self.count,
+            origin=self.origin,
+            effects=[(effect.call, effect.text) for effect in self.effects],
+            replied=self.replied,
+            result=self.result,
+            standing=sorted(self._standing),
+        )
+
+    def recall(self, rows: Iterable[Entry]) -> None:
+        """A step that is over is not done again: what it had changed, from the rows of the run's calls."""
+        mine = [row for row in rows if row.step == self.step and row.name not in calls.READS]
+        self.effects = [Effect(row.call, row.name) for row in mine if "result" in row.data]
+
+    def stand(self, standing: Standing) -> None:
+        """Be in the middle of that step again."""
+        self.begin(standing.step)
+        self.lower(standing.origin)
+        self.count = standing.count
+        self.effects = [Effect(call, text) for call, text in standing.effects]
+        self.replied, self.result = standing.replied, standing.result
+        self._standing = set(standing.standing)
 
     def lower(self, origin: Origin) -> None:
         """The run has read something of this origin. It never rises again."""
@@ -186,6 +232,7 @@ class RunHost:
             self._scribe.note(row.kind, row.data, step=row.step, call=row.call, name=row.name)
 
     async def settle(self, call: Call, outcome: Outcome) -> None:
+        self._settled.add(call.number)
         if isinstance(outcome, Raised):
             # An error, too, may tell what comes from elsewhere.
             self._note(EntryKind.SETTLED, call, {"error": _error(outcome.error), **_low(self.origin)})
@@ -203,7 +250,7 @@ class RunHost:
         await self._scribe.commit()
 
     async def abandon(self, call: Call) -> None:
-        if self._goes_on:
+        if self._goes_on or call.number in self._settled:
             return
         self._note(EntryKind.SETTLED, call, {"error": ABANDONED})
         if call.name in WITH_ROWS:
@@ -211,16 +258,21 @@ class RunHost:
 
     def rests(self, calls: Collection[int]) -> bool:
         now = self._equipment.clock.now()
-        resting = [self._resting.get(call, (now, "")) for call in calls]
-        untils = [until for until, _ in resting]
-        if not untils or any(until is not None and until - now < LONG for until in untils):
+        rests = [self._resting[call] for call in calls if call in self._resting]
+        if not rests or len(rests) < len(calls) or not all(self._is_long(rest, now) for rest in rests):
             return False
         self._parked = True
-        self.mark = self._tree.wakes
-        self.wake_time = min((until for until in untils if until is not None), default=None)
-        self.wait_reason = next((reason for _, reason in resting if reason), "")
+        self.mark = self._tree.wakes(self._run.id)
+        self.wake_time = min((rest.until for rest in rests if rest.until is not None), default=None)
+        self.wait_reason = next((rest.reason for rest in rests if rest.reason), "")
         self.passing = set(calls) <= self._members.waiting
         return True
+
+    def _is_long(self, rest: _Rest, now: datetime) -> bool:
+        """Whether a call rests for long: its time is far, and nothing has happened since it looked."""
+        if rest.run is not None and self._tree.wakes(rest.run) != rest.mark:
+            return False
+        return rest.until is None or rest.until - now >= LONG
 
     @property
     def _goes_on(self) -> bool:
@@ -228,12 +280,17 @@ class RunHost:
         return self._parked or self._tree.suspended
 
     @contextmanager
-    def resting(self, call: Call, until: datetime | None, reason: str = "") -> Iterator[None]:
+    def resting(
+        self, call: Call, until: datetime | None, reason: str = "", *, run: int | None = None, mark: int = 0
+    ) -> Iterator[None]:
         """The call waits for something that outlives the process; it ends at `until` in any case.
 
-        `reason` says which budget is used up, if that is what it waits for.
+        Args:
+            reason: Which budget is used up, if that is what it waits for.
+            run: By whose wakes it may end before.
+            mark: How many of those there had been when it was looked whether to wait.
         """
-        self._resting[call.number] = until, reason
+        self._resting[call.number] = _Rest(until, reason, run, mark)
         try:
             yield
         finally:
@@ -510,7 +567,16 @@ class RunHost:
             raise InvalidInput(
                 "there is nothing to ask", field="llm", remedy="Give it an instruction and the text."
             )
-        return await self._mind.ask_model(call, text, model)
+        try:
+            answer = await self._mind.ask_model(call, text, model)
+        except ModelError as error:
+            self._note(EntryKind.ARRIVED, call, {"error": _error(error)})
+            await self._scribe.commit()
+            raise
+        # The program may be in no hurry to look at it, but it is paid.
+        self._note(EntryKind.ARRIVED, call, {"result": answer})
+        await self._scribe.commit()
+        return answer
 
     async def _rlm(
         self,

@@ -29,15 +29,15 @@ class Members(Clerk):
 
     async def ask(self, call: Call, entry: Entry | None) -> Any:
         """Ask once, and wait; a run that is taken up again waits on for the same answers."""
-        wakes = self._tree.wakes
+        mark = self._tree.wakes(self._run.id)
         asked = self._store.read(lambda tx: tx.hive_calls.of_call(self._run, call.number))
         if not asked:
             asked = await self._put(call, None if entry is not None else self._row(call))
         question = hiving.question(call)
         self.waiting.add(call.number)
         while not hiving.is_over(asked, question):
-            await self._rest(call, asked[0].expire_time, wakes)
-            wakes = self._tree.wakes
+            await self._rest(call, asked[0].expire_time, mark)
+            mark = self._tree.wakes(self._run.id)
             asked = await hiving.look(self._store, asked, question, self._equipment.clock.now())
         asked = await hiving.look(self._store, asked, question, self._equipment.clock.now())
         # Read anew rather than added: a run that was taken up again has counted some already.
@@ -96,7 +96,7 @@ class Members(Clerk):
         # Nobody is asked for what is not granted.
         self._store.read(lambda tx: sharing.spot(tx, place, verb, name))
         where = str(name).partition("/")[0]
-        about = consequence(f"{where}.write", [name, *args], call.kwargs)
+        about = consequence([f"{where}.write"], [name, *args], call.kwargs)
         await self.approve(call, None if entry is not None else self._row(call), about)
 
     def _calling(self, call: Call) -> hiving.Calling:
@@ -128,7 +128,7 @@ def _consequence(call: Call) -> Consequence:
     where, *args = call.args
     method = call.name.rpartition(".")[2]
     member = args.pop(0) if method in hive.TO_ONE else where or hive.NAME
-    return consequence(f"{hive.identifier(member)}.{method}", args, call.kwargs)
+    return consequence([f"{hive.identifier(member)}.{method}"], args, call.kwargs)
 
 
 def done(call: Call) -> str:

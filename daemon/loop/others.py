@@ -53,7 +53,7 @@ class Others(Clerk):
         escalate: Any = None,
     ) -> Any:
         """Ask once, and wait for the answer, or for that of each."""
-        wakes = self._tree.wakes
+        mark = self._tree.wakes(self._run.id)
         asked = self._store.read(lambda tx: tx.questions.of_call(self._run, call.number))
         if not asked:
             row = None if entry is not None else self._row(call)
@@ -74,8 +74,8 @@ class Others(Clerk):
                 raise
         while waiting := [each for each in asked if each.state is QuestionState.OPEN]:
             until = min((each.until for each in waiting if each.until is not None), default=None)
-            await self._rest(call, until, wakes)
-            wakes = self._tree.wakes
+            await self._rest(call, until, mark)
+            mark = self._tree.wakes(self._run.id)
             now = self._equipment.clock.now()
             asked = [await asking.look(self._store, each, now) for each in asked]
         if any(each.answered_on and self._is_external(each.answered_on) for each in asked):
@@ -123,21 +123,21 @@ class Others(Clerk):
     ) -> Any:
         """Call what a channel offers once, and wait for the result."""
         given = calling.Given(channel=channel, function=function, args=args, kwargs=kwargs)
-        wakes = self._tree.wakes
+        mark = self._tree.wakes(self._run.id)
         called = self._store.read(lambda tx: tx.channel_calls.of_call(self._run, call.number))
         if called is None:
             called = await self._open(call, None if entry is not None else self._row(call), given)
-            called, wakes = await self._linger(called, wakes)
+            called, mark = await self._linger(called, mark)
         while called.state is CallState.OPEN:
-            await self._rest(call, called.expire_time, wakes)
-            wakes = self._tree.wakes
+            await self._rest(call, called.expire_time, mark)
+            mark = self._tree.wakes(self._run.id)
             called = await calling.look(self._store, called, self._equipment.clock.now())
         if not called.trusted:
             # Also what it says about why it failed.
             self._desk.lower(Origin.EXTERNAL)
         return calling.outcome(called)
 
-    async def _linger(self, called: ChannelCall, wakes: int) -> tuple[ChannelCall, int]:
+    async def _linger(self, called: ChannelCall, mark: int) -> tuple[ChannelCall, int]:
         """Give somebody who is there a moment, in which the run is not parked: who chats waits for it."""
         channel = self._store.read(lambda tx: tx.channels.get(called.channel))
         clock = self._equipment.clock
@@ -145,11 +145,10 @@ class Others(Clerk):
         while (
             called.state is CallState.OPEN and self._equipment.router.online(channel.id) and clock.now() < end
         ):
-            if wakes == self._tree.wakes:
-                await self._tree.woken(self._run.id, self._equipment.seconds_until(end))
-            wakes = self._tree.wakes
+            await self._tree.woken(self._run.id, mark, self._equipment.seconds_until(end))
+            mark = self._tree.wakes(self._run.id)
             called = await calling.look(self._store, called, clock.now())
-        return called, wakes
+        return called, mark
 
     async def _open(self, call: Call, row: Row | None, given: calling.Given) -> ChannelCall:
         """Send a call; `row` is that of its own call, if it has none yet. Raises as `calling.prepare`."""
@@ -203,7 +202,7 @@ class Others(Clerk):
         self._check_company("schedule")
         if call.name not in ("schedule.cancel", "schedule.pause"):
             row = None if entry is not None else self._row(call)
-            await self.approve(call, row, consequence(call.name, call.args, call.kwargs))
+            await self.approve(call, row, consequence([call.name], call.args, call.kwargs))
 
     def _is_external(self, channel: str) -> bool:
         found = self._store.read(lambda tx: tx.channels.find(channel))

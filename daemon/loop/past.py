@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from rlmd.daemon.models.api import Reply, Usage
@@ -17,8 +18,8 @@ from rlmd.memory.records import Entry, EntryKind, Origin
 from .observe import Observation
 from .restore import origin, settled
 
-_PAUSES = (EntryKind.STARTED, EntryKind.RESTARTED, EntryKind.WOKEN)
-"""After these rows the run is at work again."""
+_BEGINS = (EntryKind.STARTED, EntryKind.RESTARTED, EntryKind.WOKEN)
+"""With these rows the run begins to work, or begins again: it did not between the row before and them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,13 @@ class Past:
     """The rows of calls, by their number."""
     settled: Mapping[int, Entry] = field(default_factory=dict)
     """The rows with the outcomes of those that settled later."""
+    arrived: Mapping[int, Entry] = field(default_factory=dict)
+    """The rows with the outcomes of calls that were there, but which the program may not have got."""
     started: bool = False
+    parked_at: int = 0
+    """The place of the row by which it was parked, if since then it was only woken; else 0."""
+    waits: bool = False
+    """Whether it was parked, and not even woken since."""
     origin: Origin = Origin.OWNER
     """The lowest origin of what it had read, as far as the journal tells."""
     worked: float = 0.0
@@ -86,7 +93,10 @@ def read(entries: Sequence[Entry]) -> Past:
         settled={
             entry.call: entry for entry in entries if entry.kind is EntryKind.SETTLED and settled(entry.data)
         },
+        arrived={entry.call: entry for entry in entries if entry.kind is EntryKind.ARRIVED},
         started=any(entry.kind is EntryKind.STARTED for entry in entries),
+        parked_at=_parked_at(entries),
+        waits=bool(entries) and entries[-1].kind is EntryKind.WAITING,
         origin=min((origin(entry.data) for entry in entries), default=Origin.OWNER),
         worked=_worked(entries),
     )
@@ -113,13 +123,14 @@ def _step(entry: Entry, seen: Mapping[str, Any] | None) -> PastStep:
     )
 
 
+def _parked_at(entries: Sequence[Entry]) -> int:
+    last = next((entry for entry in reversed(entries) if entry.kind is not EntryKind.WOKEN), None)
+    return last.seq if last is not None and last.kind is EntryKind.WAITING else 0
+
+
 def _worked(entries: Sequence[Entry]) -> float:
-    total, began = 0.0, None
-    for before, entry in zip([None, *entries], entries, strict=False):
-        if entry.kind in _PAUSES:
-            if began is not None and before is not None:
-                total += (before.time - began).total_seconds()
-            began = entry.time
-    if began is not None:
-        total += (entries[-1].time - began).total_seconds()
-    return max(total, 0.0)
+    return sum(
+        max((entry.time - before.time).total_seconds(), 0.0)
+        for before, entry in pairwise(entries)
+        if before.kind is not EntryKind.WAITING and entry.kind not in _BEGINS
+    )

@@ -25,6 +25,7 @@ from .past import Past
 from .progress import Progress
 from .prompt import Prompt, ShownStep
 from .scribe import Scribe
+from .snapshots import Standing
 from .thinking import BROKEN, Thinking
 from .tokens import line
 
@@ -68,8 +69,13 @@ class Program:
         scribe: Scribe,
         thinking: Thinking,
         feed: Feed,
+        standing: Standing | None = None,
     ) -> None:
-        """`gate` answers the calls: the host itself, or a replay in front of it."""
+        """
+        Args:
+            gate: Answers the calls: the host itself, or a replay in front of it.
+            standing: The session is in the middle of a step, and this is how its host stood there.
+        """
         self._run = run
         self._model = model
         self._host = host
@@ -77,6 +83,7 @@ class Program:
         self._scribe = scribe
         self._thinking = thinking
         self._feed = feed
+        self._standing = standing
         self._shown: list[ShownStep] = []
         self._progress = Progress()
 
@@ -96,6 +103,8 @@ class Program:
             reply = left[0].reply if begun else await self._write(number, prompt.messages(self._shown))
             parsed = parse(reply.text) if reply.finish not in UNFINISHED else UNFINISHED_REPLY
             self._host.begin(number)
+            if begun and self._standing is not None:
+                self._host.stand(self._standing)
             there = left[0].there if begun else self._host.listing([each.code for each in parsed.blocks])
             if not begun:
                 self._record_step(number, reply, [block.code for block in parsed.blocks], there)
@@ -124,7 +133,10 @@ class Program:
             if step.observation is None:
                 continue
             self._host.begin(step.number)
-            for at, code in enumerate(step.blocks[: step.ran if step.number >= first else 0]):
+            if self._standing is not None:
+                self._host.recall(past.calls.values())
+            fed = step.ran if step.number >= first and self._standing is None else 0
+            for at, code in enumerate(step.blocks[:fed]):
                 await session.run_step(
                     code,
                     self._gate,
@@ -177,9 +189,13 @@ class Program:
         results: list[StepResult] = []
         for at, block in enumerate(parsed.blocks):
             turn = number * BLOCKS + at
-            result = await session.run_step(
-                block.code, self._gate, self._host.count + 1, turn=turn, there=there
-            )
+            if self._standing is not None:
+                self._standing = None
+                result = await session.go_on(self._gate)
+            else:
+                result = await session.run_step(
+                    block.code, self._gate, self._host.count + 1, turn=turn, there=there
+                )
             results.append(result)
             if result.ended or result.fault is not None:
                 break

@@ -57,7 +57,7 @@ class Purse:
         if self._tree.counts_money:
             money = self._store.read(lambda tx: tx.ledger.estimate(wish))
         self._tree.take_call(wish.estimate.tokens, money)
-        change, mark = self._equipment.till.change, self._tree.wakes
+        change, mark = self._equipment.till.change, self._tree.wakes(self._run.id)
         try:
             answer = await self._reserve(wish)
         except BaseException:

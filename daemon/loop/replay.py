@@ -1,7 +1,8 @@
 """Answers the calls of a program that is being fed again from its run's journal, and from its end on, live.
 
     what the journal has     is answered as it was, in the order in which it settled
-    what it has half         (a call that was under way) is taken up again by the live host
+    what it has half         (a call that was under way) is taken up again by the live host, once the program
+                             has got all that the journal says it got: the order is part of its way
     what it has not          is new: the program has come to where it was
 
 The program is the same and every answer is the same, so it takes the same way. If it does not, nobody can
@@ -40,6 +41,7 @@ class Replay:
         self._store = store
         self._calls = {number: entry for number, entry in past.calls.items() if entry.step >= first}
         self._settled = past.settled
+        self._arrived = past.arrived
         self._order = past.order(first)
         self._moved = asyncio.Condition()
 
@@ -52,7 +54,10 @@ class Replay:
         if restore.settled(entry.data):
             ended = entry
         elif call.number not in self._settled:
-            return await self._live.resume(call, entry)
+            await self._all_delivered()
+            if call.number not in self._arrived:
+                return await self._live.resume(call, entry)
+            ended = self._arrived[call.number]
         else:
             ended = self._settled[call.number]
             await self._turn_of(ended)
@@ -109,6 +114,10 @@ class Replay:
             # Its step ended without it; the program must not get what it never got.
             await asyncio.get_running_loop().create_future()
 
+    async def _all_delivered(self) -> None:
+        async with self._moved:
+            await self._moved.wait_for(lambda: not self._order)
+
     async def _next(self) -> None:
         async with self._moved:
             self._order.popleft()
@@ -119,6 +128,33 @@ class Replay:
             return self._store.read(lambda tx: restore.outcome(tx, self._live.place, call, entry.data))
 
         return await asyncio.to_thread(read) if call.name in _FAR else read()
+
+
+class Thawed:
+    """A `Host` for a step that goes on from a snapshot: only what was open in it is in the journal."""
+
+    def __init__(self, live: RunHost, store: Store, past: Past) -> None:
+        self._live = live
+        self._store = store
+        self._past = past
+
+    async def call(self, call: Call) -> Outcome:
+        entry = self._past.calls.get(call.number)
+        if entry is None:
+            return await self._live.call(call)
+        arrived = self._past.arrived.get(call.number)
+        if arrived is None:
+            return await self._live.resume(call, entry)
+        return self._store.read(lambda tx: restore.outcome(tx, self._live.place, call, arrived.data))
+
+    async def settle(self, call: Call, outcome: Outcome) -> None:
+        await self._live.settle(call, outcome)
+
+    async def abandon(self, call: Call) -> None:
+        await self._live.abandon(call)
+
+    def rests(self, calls: Collection[int]) -> bool:
+        return self._live.rests(calls)
 
 
 def _shown(data: object) -> str:

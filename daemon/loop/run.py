@@ -7,15 +7,17 @@ run as failed, with the limit's name; what it did until then is kept.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from rlmd.daemon.repl.api import Call, Host, Limits, Parked, World
+from rlmd.daemon.repl.frozen import Frozen
 from rlmd.daemon.repl.session import Session
 from rlmd.daemon.schedules import background
-from rlmd.errors import RlmdError
+from rlmd.errors import RlmdError, SandboxError
 from rlmd.memory.records import Agent, EntryKind, Run, RunLimits, RunState
 from rlmd.memory.store import Store, Transaction
 
@@ -25,12 +27,15 @@ from .budgets import Spent
 from .equipment import Equipment, Tree
 from .host import ChildFailed, RunHost
 from .past import Past
-from .program import Ending, Program, RunFailed
+from .program import BLOCKS, Ending, Program, RunFailed
 from .prompt import Prompt
 from .recover import end_in
-from .replay import Diverged, Replay
+from .replay import Diverged, Replay, Thawed
 from .scribe import Row, Scribe, finish
+from .snapshots import Standing
 from .thinking import Thinking
+
+log = logging.getLogger(__name__)
 
 PARENT_STOPPED = "its parent stopped"
 FAULT = "a fault of rlmd; the daemon's log has the trace"
@@ -44,7 +49,7 @@ class RunParked(Exception):
         self.until = until
         """When it goes on in any case; None if only an answer wakes it."""
         self.mark = mark
-        """The tree's count of wakes when it decided to wait: if that has grown since, it goes on at once."""
+        """How often it had been woken when it decided to wait: if more often since, it goes on at once."""
         self.reason = reason
         """Which budget is used up; empty if it waits for something else."""
 
@@ -107,8 +112,9 @@ class Runner:
             ending = _failed(f"limit: seconds ({self._run.limits.seconds} s of wall time)")
         except (RunFailed, Diverged) as failure:
             ending = _failed(str(failure))
-        except Parked:
-            await self._park(self.host.wake_time, self.host.wait_reason)
+        except Parked as parked:
+            place = await self._park(self.host.wake_time, self.host.wait_reason)
+            self._freeze(parked.frozen, place)
             raise RunParked(self.host.wake_time, self.host.mark, self.host.wait_reason) from None
         except Spent as spent:
             # Between two steps: nothing of the run is open.
@@ -119,17 +125,27 @@ class Runner:
         await self.end(ending)
         return ending
 
-    async def _park(self, until: datetime | None, reason: str) -> None:
+    def _freeze(self, frozen: Frozen | None, place: int) -> None:
+        """Keep a snapshot, if the step could be frozen, and it is the first block of it."""
+        snapshots = self._equipment.snapshots
+        if snapshots is not None and frozen is not None and frozen.turn % BLOCKS == 0:
+            snapshots.take(self._run.id, place, frozen, self.host.standing())
+
+    async def _park(self, until: datetime | None, reason: str) -> int:
+        """Gives the place of the row by which it was parked."""
         data: dict[str, Any] = {"until": None if until is None else until.isoformat(), "reason": reason}
         if self.host.passing and not reason:
             data["passing"] = True
 
-        def work(tx: Transaction) -> tuple[None, Row]:
+        def work(tx: Transaction) -> tuple[int, Row]:
             tx.runs.park(self._run, until, reason)
             self._count_work(tx)
-            return None, Row(kind=EntryKind.WAITING, data=data, step=self.host.step)
+            place = tx.journal(self._run.id).length() + 1
+            return place, Row(kind=EntryKind.WAITING, data=data, step=self.host.step)
 
-        await self._scribe.commit(work)
+        place = await self._scribe.commit(work)
+        assert place is not None, "parking gives a place"
+        return place
 
     async def end(self, ending: Ending) -> None:
         """Record the end, after all that waits: the journal's last row. No effect on a run that has ended."""
@@ -159,7 +175,7 @@ class Runner:
     def _count_work(self, tx: Transaction) -> None:
         """The time since the last call of a model belongs to the budgets too; a child's is its root's."""
         if self._run.parent is None:
-            tx.ledger.work(self._agent.id, self._equipment.today(), self._tree.worked())
+            tx.ledger.work(self._agent.id, self._equipment.today(), self._tree.worked(), self._run.id)
 
     def _past(self) -> Past:
         if self._run.start_time is None:
@@ -168,16 +184,17 @@ class Runner:
 
     async def _to_the_end(self, past: Past) -> Ending:
         # A worker takes as long to start as all that the first call of the model needs.
-        opening = asyncio.create_task(
-            self._equipment.sandbox.open(
-                self.world(), Limits(step_seconds=self._equipment.settings.max_step_seconds)
-            )
-        )
+        opening = asyncio.create_task(self._open(past))
         try:
             starting = self._scribe.commit(lambda tx: self._start(tx, past))
             opened = Prompt.open(self._equipment, self._store, self._agent, self._run, self._context)
             _, prompt = await asyncio.gather(starting, opened)
-            gate: Host = Replay(self.host, self._store, past) if past.steps else self.host
+            session, standing = await opening
+            gate: Host = self.host
+            if standing is not None:
+                gate = Thawed(self.host, self._store, past)
+            elif past.steps:
+                gate = Replay(self.host, self._store, past)
             program = Program(
                 self._run,
                 self._model,
@@ -186,16 +203,35 @@ class Runner:
                 scribe=self._scribe,
                 thinking=self._thinking,
                 feed=self._equipment.feed,
+                standing=standing,
             )
-            return await program.carry_out(past, prompt, await opening)
+            return await program.carry_out(past, prompt, session)
         finally:
             await _close(opening)
+
+    async def _open(self, past: Past) -> tuple[Session, Standing | None]:
+        """A session: in the middle of the step that waited, if there is a snapshot of it; else a new one."""
+        sandbox, snapshots = self._equipment.sandbox, self._equipment.snapshots
+        limits = Limits(step_seconds=self._equipment.settings.max_step_seconds)
+        if snapshots is not None and past.parked_at:
+            found = snapshots.use(self._run.id, past.parked_at)
+            if found is not None:
+                codes = {
+                    step.number * BLOCKS + at: code
+                    for step in past.steps
+                    for at, code in enumerate(step.blocks)
+                }
+                try:
+                    return await sandbox.thaw(self.world(), limits, found[0], codes), found[1]
+                except SandboxError as error:
+                    log.info("run %s is replayed: %s", self._run.id, error)
+        return await sandbox.open(self.world(), limits), None
 
     def _start(self, tx: Transaction, past: Past) -> tuple[None, Row | None]:
         """Count the attempt before anything of it happens: an event may be poison."""
         run = tx.runs.start(self._run)
         if past.started:
-            return None, None
+            return None, None if run.parent is None else _going_on(past)
         data = {"model": self._model, "context": self._context, "attempt": run.attempts}
         return None, Row(kind=EntryKind.STARTED, data=data)
 
@@ -230,9 +266,9 @@ class Runner:
                     text, self._below(model), step=self.host.step, call=call.number
                 )
             except Spent as spent:
-                with self.host.resting(call, spent.until, spent.reason):
-                    if self._tree.wakes == spent.mark:
-                        await self._tree.woken(self._run.id, self._equipment.seconds_until(spent.until))
+                me, mark = self._run.id, spent.mark
+                with self.host.resting(call, spent.until, spent.reason, run=me, mark=mark):
+                    await self._tree.woken(me, mark, self._equipment.seconds_until(spent.until))
 
     async def spawn(
         self, call: Call, task: str, context: tuple[Any, ...], max_steps: int | None, model: str | None
@@ -248,9 +284,9 @@ class Runner:
             try:
                 return await self._spawned(call, task, context, max_steps, model)
             except ChildParked as parked:
-                with self.host.resting(call, parked.until, parked.reason):
-                    if self._tree.wakes == parked.mark:
-                        await self._tree.woken(parked.child, self._equipment.seconds_until(parked.until))
+                child, mark = parked.child, parked.mark
+                with self.host.resting(call, parked.until, parked.reason, run=child, mark=mark):
+                    await self._tree.woken(child, mark, self._equipment.seconds_until(parked.until))
 
     async def _spawned(
         self, call: Call, task: str, context: tuple[Any, ...], max_steps: int | None, model: str | None
@@ -270,8 +306,9 @@ class Runner:
                 context=context,
                 model=self._below(model),
             )
-            if cancelled:
+            if cancelled and not self._tree.suspended:
                 await runner.end(Ending(state=RunState.CANCELLED, reason=PARENT_STOPPED))
+            if cancelled:
                 raise asyncio.CancelledError
             if child.state.ended:
                 return _value(child.id, Ending(state=child.state, reason=child.reason, result=child.result))
@@ -338,6 +375,14 @@ class Runner:
         return model or self._agent.sub_model or self._equipment.settings.sub_model or self._model
 
 
+def _going_on(past: Past) -> Row:
+    """A child goes on with its parent: the time between is not its own. A root has been told already."""
+    if past.waits:
+        return Row(kind=EntryKind.WOKEN, data={}, step=len(past.steps))
+    reason = "the daemon stopped; it goes on there"
+    return Row(kind=EntryKind.RESTARTED, data={"reason": reason}, step=len(past.steps))
+
+
 def _failed(reason: str) -> Ending:
     return Ending(state=RunState.FAILED, reason=reason)
 
@@ -349,10 +394,11 @@ def _value(child_id: int, ending: Ending) -> tuple[Any, int]:
     return ending.result, child_id
 
 
-async def _close(opening: asyncio.Task[Session]) -> None:
+async def _close(opening: asyncio.Task[tuple[Session, Standing | None]]) -> None:
     """Close the session that was opened, if it was."""
     if not opening.done():
         opening.cancel()
         await asyncio.wait([opening])
     if not opening.cancelled() and opening.exception() is None:
-        await opening.result().close()
+        session, _ = opening.result()
+        await session.close()

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from rlmd.daemon.feed import Feed
 from rlmd.errors import RlmdError
+from rlmd.memory import crash
 from rlmd.memory.clock import Clock
 from rlmd.memory.journal import Journal
 from rlmd.memory.records import Agent, Entry, EntryKind, Run
@@ -51,6 +52,10 @@ class Row:
         )
 
 
+class _Place:
+    """Where in the order of what waits a commit stands that has not had its turn."""
+
+
 class Scribe:
     """The pen of one run."""
 
@@ -61,7 +66,7 @@ class Scribe:
         self._feed = feed
         self._clock = clock
         self._till = till
-        self._waiting: list[Row | Charge] = []
+        self._waiting: list[Row | Charge | _Place] = []
         # Rows stand in the order in which they happened, so two commits of a run never race.
         self._turn = asyncio.Lock()
         self._soon: asyncio.Task[None] | None = None
@@ -101,36 +106,59 @@ class Scribe:
 
         If `work` raises, nothing is written and what waits goes on waiting.
         """
-        async with self._turn:
-            waiting = tuple(self._waiting)
-            if not waiting and work is None:
-                return None
+        # What is noted from here on stands behind the row of this commit, whenever its turn comes.
+        place = _Place()
+        self._waiting.append(place)
+        try:
+            async with self._turn:
+                return await self._commit(place, work)
+        finally:
+            if place in self._waiting:
+                self._waiting.remove(place)
 
-            def write(transaction: Transaction) -> tuple[T | None, list[Entry]]:
-                journal = transaction.journal(self._run.id)
-                entries = []
-                for earlier in waiting:
-                    if isinstance(earlier, Row):
-                        entries.append(earlier.write(journal))
-                    else:
-                        settle(transaction, self._agent, self._run, earlier)
-                if work is None:
-                    return None, entries
+    @property
+    def _unwritten(self) -> bool:
+        return any(not isinstance(item, _Place) for item in self._waiting)
+
+    async def _commit(
+        self, place: _Place, work: Callable[[Transaction], tuple[T, Row | None]] | None
+    ) -> T | None:
+        # Turns come in the order of the places: none is in front of ours.
+        waiting = [
+            item for item in self._waiting[: self._waiting.index(place)] if not isinstance(item, _Place)
+        ]
+        if not waiting and work is None:
+            return None
+
+        def write(transaction: Transaction) -> tuple[T | None, list[Entry]]:
+            journal = transaction.journal(self._run.id)
+            entries = []
+            for earlier in waiting:
+                if isinstance(earlier, Row):
+                    entries.append(earlier.write(journal))
+                else:
+                    settle(transaction, self._agent, self._run, earlier)
+            result = None
+            if work is not None:
                 result, row = work(transaction)
                 if row is not None:
                     entries.append(row.write(journal))
-                return result, entries
+            for entry in entries:
+                crash.reached(f"before {entry.kind.value}", entry.name)
+            return result, entries
 
-            # A cancel must not leave it unknown whether the rows are written: they would come twice.
-            (result, entries), cancelled = await finish(self._store.write(write))
-            del self._waiting[: len(waiting)]
-            if self._soon is not None and self._soon is not asyncio.current_task() and not self._waiting:
-                self._soon.cancel()
-            if any(isinstance(each, Charge) for each in waiting):
-                self._till.settled()
-            self._feed.push(self._run.id, *entries)
-            if cancelled:
-                raise asyncio.CancelledError
+        # A cancel must not leave it unknown whether the rows are written: they would come twice.
+        (result, entries), cancelled = await finish(self._store.write(write))
+        for entry in entries:
+            crash.reached(f"after {entry.kind.value}", entry.name)
+        del self._waiting[: self._waiting.index(place)]
+        if self._soon is not None and self._soon is not asyncio.current_task() and not self._unwritten:
+            self._soon.cancel()
+        if any(isinstance(each, Charge) for each in waiting):
+            self._till.settled()
+        self._feed.push(self._run.id, *entries)
+        if cancelled:
+            raise asyncio.CancelledError
         return result
 
 

@@ -38,7 +38,7 @@ class Thinking:
         self._purse = Purse(equipment, store, agent, run, tree, scribe)
 
     async def ask(self, text: str, model: str, *, step: int, call: int) -> str:
-        """One sub-model call, without a REPL.
+        """One sub-model call, without a REPL. What it cost is on disk with the scribe's next commit.
 
         Raises:
             Exhausted: a limit of the run is used up.
@@ -54,8 +54,6 @@ class Thinking:
             )
         messages = [Message("system", SUB_CALL), Message("user", text)]
         reply = await self.complete(messages, model, step=step, call=call)
-        # The program may be in no hurry to look at the answer, but it is paid.
-        await self._scribe.commit()
         if not reply.text or reply.finish in BROKEN:
             what = "the model's answer broke off" if reply.text else "the model gave no text"
             raise ModelError(f"{what} ({reply.finish})", remedy="Ask again, or in another way.")

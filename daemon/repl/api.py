@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from .frozen import Frozen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +102,11 @@ class Host(Protocol):
 
 class Parked(Exception):
     """The program waits, and will for long: its session is gone, its journal is all that is needed."""
+
+    def __init__(self, frozen: Frozen | None = None) -> None:
+        super().__init__("the program waits")
+        self.frozen = frozen
+        """By which it goes on without being done again, if it could be frozen."""
 
 
 class Ended(Exception):

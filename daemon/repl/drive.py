@@ -24,6 +24,7 @@ from pydantic_monty import (
 from . import hints, hive, prelude, system
 from .api import Call, Ended, Host, Limits, Outcome, Parked, Raised, Returned
 from .faults import LimitMet, to_program
+from .frozen import Frozen, call_of, opened
 from .surface import BY_NAME, FUNCTIONS, INNER, MODULES, Offer
 from .values import inward, outward
 from .worker import WRITTEN, Worker
@@ -275,7 +276,7 @@ class Drive:
                     await self._settled.wait()
             except TimeoutError:
                 if self._host.rests(self._open_calls()):
-                    raise Parked from None
+                    raise Parked(self._freeze(snapshot)) from None
         call_id = ready[0]
         self._ready.remove(call_id)
         entry = self._open[call_id]
@@ -286,6 +287,34 @@ class Drive:
             answer = _answer(outcome)
         del self._open[call_id]
         return await snapshot.resume({call_id: answer})
+
+    def _freeze(self, snapshot: AsyncFutureSnapshot) -> Frozen | None:
+        """The step as it waits; None if it cannot be frozen."""
+        worker = self._worker
+        tasks = [entry.task for entry in self._open.values()]
+        if self._ready or None in tasks or not worker.freezes:
+            return None
+        return Frozen(
+            dump=snapshot.dump(),
+            filename=worker.filename,
+            feeds=worker.feeds,
+            turns=worker.turns,
+            names=(),
+            turn=0,
+            next_call=self._next,
+            calls=self._calls,
+            slept=self._slept,
+            printed="",
+            abandoned=sorted(worker.abandoned),
+            open=[opened(call_id, entry.call, entry.seen) for call_id, entry in self._open.items()],
+        )
+
+    def thaw(self, frozen: Frozen) -> None:
+        """Take up the calls that are open in a step that was frozen, before `run`."""
+        self._calls, self._slept = frozen.calls, frozen.slept
+        for data in frozen.open:
+            self._start(data["id"], call_of(data))
+            self._open[data["id"]].seen = data["seen"]
 
 
 def _may_wait(call: Call) -> bool:

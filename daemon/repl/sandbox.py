@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,8 +29,10 @@ from rlmd.errors import InvalidInput, SandboxError
 
 from .api import Limits, World
 from .check import Checker
+from .frozen import Frozen
 from .jail import Jail
-from .session import Session
+from .output import Printed
+from .session import Session, Woken
 from .system import policy
 from .worker import Worker
 
@@ -128,6 +131,29 @@ class Sandbox:
             SandboxError: no worker could be had.
         """
         return Session(self, world, limits, await self.worker(world, limits))
+
+    async def thaw(self, world: World, limits: Limits, frozen: Frozen, codes: Mapping[int, str]) -> Session:
+        """A session whose step was frozen; `Session.go_on` goes on with it.
+
+        Args:
+            codes: Of the steps, by their turns.
+
+        Raises:
+            SandboxError: no worker could be had, or it cannot read the dump.
+        """
+        if not self._entered:
+            raise RuntimeError("enter the Sandbox with `async with` first")
+        worker = await Worker.thaw(self._pool, world.now, limits, frozen, codes)
+        self._workers.add(worker)
+        printed = Printed(limits.output_chars)
+        printed("stdout", frozen.printed)
+        try:
+            snapshot = await worker.wake(frozen, printed)
+        except BaseException:
+            await self.release(worker)
+            raise
+        self._refill(world.now, limits)
+        return Session(self, world, limits, worker, Woken(frozen, snapshot, printed))
 
     async def worker(self, world: World, limits: Limits) -> Worker:
         """Check out a worker; the session that asks for it releases it."""

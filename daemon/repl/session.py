@@ -6,14 +6,16 @@ thrown away, the result says so, and the next step starts in a fresh one.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pydantic_monty import MontyComplete, MontyError
+from pydantic_monty import AsyncSnapshot, MontyComplete, MontyError
 
 from . import channels, lint
-from .api import Ended, Fault, Host, Limits, StepResult, World
+from .api import Ended, Fault, Host, Limits, Parked, StepResult, World
 from .drive import Drive
 from .faults import LimitMet, from_sandbox, limit_fault
+from .frozen import Frozen
 from .output import Printed, shorten
 from .source import Source, read
 from .values import outward
@@ -26,16 +28,34 @@ _PLAIN = (int, float, bytes)
 """Types whose repr is the same here. Not text: a function comes out of the sandbox as one."""
 
 
+@dataclass(frozen=True)
+class Woken:
+    """A step that was frozen, in a worker again, where it waits."""
+
+    frozen: Frozen
+    snapshot: AsyncSnapshot
+    printed: Printed
+
+
 class Session:
     """A run's place in the sandbox. Made by `Sandbox.open`; not for two steps at once."""
 
-    def __init__(self, sandbox: Sandbox, world: World, limits: Limits, worker: Worker) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        world: World,
+        limits: Limits,
+        worker: Worker,
+        woken: Woken | None = None,
+    ) -> None:
+        """`woken`: a step that was frozen, for `go_on`."""
         self._sandbox = sandbox
         self._world = world
         self._limits = limits
         self._worker: Worker | None = worker
         self._steps = self._turn = 0
-        self._names: frozenset[str] = frozenset()
+        self._names: frozenset[str] = frozenset(woken.frozen.names if woken else ())
+        self._woken = woken
 
     @property
     def pid(self) -> int | None:
@@ -73,6 +93,7 @@ class Session:
             Exception: whatever the host raised instead of returning it; the session is lost.
         """
         source = read(code)
+        self._woken = None
         self._steps += 1
         self._turn = self._steps if turn is None else turn
         fault = None if checked else await self._check(source)
@@ -82,9 +103,37 @@ class Session:
         printed = Printed(self._limits.output_chars)
         try:
             return await self._run(source, host, first_call, printed, there)
+        except Parked as parked:
+            frozen = self._whole(parked.frozen, printed)
+            await self._lose()
+            raise Parked(frozen) from None
         except BaseException:
             await self._lose()
             raise
+
+    async def go_on(self, host: Host) -> StepResult:
+        """Go on with the step that was frozen; raises as `run_step`."""
+        assert self._woken is not None, "no step of this session was frozen"
+        assert self._worker is not None, "a session that was thawed has a worker"
+        frozen, printed = self._woken.frozen, self._woken.printed
+        self._turn = frozen.turn
+        source = self._worker.sources[frozen.filename]
+        try:
+            return await self._run(source, host, frozen.next_call, printed, channels.NOBODY)
+        except Parked as parked:
+            again = self._whole(parked.frozen, printed)
+            await self._lose()
+            raise Parked(again) from None
+        except BaseException:
+            await self._lose()
+            raise
+
+    def _whole(self, frozen: Frozen | None, printed: Printed) -> Frozen | None:
+        """A frozen step with what the session knows of it; None if it printed too much."""
+        text, cut = printed.finish()
+        if frozen is None or cut:
+            return None
+        return replace(frozen, names=sorted(self._names), turn=self._turn, printed=text)
 
     async def _check(self, source: Source) -> Fault | None:
         found = lint.lint(source, known=self._names, depth=self._world.depth)
@@ -104,11 +153,10 @@ class Session:
         shown: str | None = None
         unawaited: list[str] = []
         try:
-            await worker.seed(self._world.seed * 1_000_003 + self._turn)
-            await worker.load_modules(source.imports)
-            await worker.load_written(source.imports, there)
-            snapshot = await worker.start(source, printed)
+            snapshot = await self._begin(worker, source, printed, there)
             drive = Drive(worker, host, self._limits, first_call=first_call, depth=self._world.depth)
+            if self._woken is not None:
+                drive.thaw(self._woken.frozen)
             try:
                 value, shown = await self._value(worker, source, await drive.run(snapshot))
             finally:
@@ -133,6 +181,16 @@ class Session:
             session_lost=lost,
             unawaited=tuple(unawaited),
         )
+
+    async def _begin(
+        self, worker: Worker, source: Source, printed: Printed, there: channels.Listing
+    ) -> AsyncSnapshot:
+        if self._woken is not None:
+            return self._woken.snapshot
+        await worker.seed(self._world.seed * 1_000_003 + self._turn)
+        await worker.load_modules(source.imports)
+        await worker.load_written(source.imports, there)
+        return await worker.start(source, printed, self._turn)
 
     async def _value(self, worker: Worker, source: Source, complete: MontyComplete) -> tuple[Any, str | None]:
         """The last expression's value, as JSON if it has that form, and its repr."""

@@ -13,12 +13,14 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pydantic_monty import (
+    AsyncFutureSnapshot,
     AsyncMonty,
     AsyncMontySession,
     AsyncSnapshot,
     ExternalModule,
     MontyClassProxy,
     MontyCrashedError,
+    MontyError,
     ResourceLimits,
 )
 
@@ -26,13 +28,15 @@ from rlmd.errors import SandboxError
 
 from . import channels, hive, prelude
 from .api import Limits
-from .source import LAST, Source
+from .frozen import Frozen
+from .source import LAST, Source, read
 from .surface import MODULES, READY, members
 from .system import policy
 from .values import named
 
 WRITTEN = {channels.NAME: channels, hive.NAME: hive}
 """Modules that are written for a step, from a list of who is there."""
+_OURS = prelude.MODULES | WRITTEN.keys()
 Print = Callable[[Literal["stdout", "stderr"], str], None]
 
 _OPENING = f"""\
@@ -62,12 +66,30 @@ def _resources(limits: Limits) -> ResourceLimits:
     )
 
 
+async def _checked_out(pool: AsyncMonty, now: datetime, limits: Limits) -> AsyncMontySession:
+    """Raises SandboxError: no worker could be had."""
+    session = pool.checkout(
+        script_name="step.py",
+        limits=_resources(limits),
+        os_policy=policy(now),
+        external_modules=_modules(),
+    )
+    try:
+        await session.__aenter__()
+    except (MontyCrashedError, RuntimeError, OSError) as exc:
+        raise SandboxError(f"no sandbox could be started ({exc}).", remedy="Try again in a moment.") from exc
+    return session
+
+
 class Worker:
     """A live session of the sandbox. Made by `Worker.open`."""
 
     def __init__(self, session: AsyncMontySession) -> None:
         self._session = session
-        self._feeds = 0
+        self.feeds = 0
+        """Pieces of code that it was fed."""
+        self.turns: dict[str, int] = {}
+        """Turns of the steps, by the same file names."""
         self._served: dict[str, MontyClassProxy] = {}
         self.there: dict[str, channels.Listing] = {}
         """Who was there when a module of `WRITTEN` was written, by its name."""
@@ -85,25 +107,42 @@ class Worker:
         Raises:
             SandboxError: no worker could be had.
         """
-        session = pool.checkout(
-            script_name="step.py",
-            limits=_resources(limits),
-            os_policy=policy(now),
-            external_modules=_modules(),
-        )
-        try:
-            await session.__aenter__()
-        except (MontyCrashedError, RuntimeError, OSError) as exc:
-            raise SandboxError(
-                f"no sandbox could be started ({exc}).", remedy="Try again in a moment."
-            ) from exc
-        worker = cls(session)
+        worker = cls(await _checked_out(pool, now, limits))
         try:
             await worker.run(_OPENING)
         except BaseException:
             await worker.discard()
             raise
         return worker
+
+    @classmethod
+    async def thaw(
+        cls, pool: AsyncMonty, now: datetime, limits: Limits, frozen: Frozen, codes: Mapping[int, str]
+    ) -> Worker:
+        """A worker for a step that was frozen, not woken yet; `codes` of the steps by their turns.
+
+        Raises:
+            SandboxError: no worker could be had.
+        """
+        worker = cls(await _checked_out(pool, now, limits))
+        worker.feeds, worker.filename = frozen.feeds, frozen.filename
+        worker.turns = dict(frozen.turns)
+        worker.sources = {name: read(codes[turn]) for name, turn in frozen.turns.items()}
+        worker.abandoned = set(frozen.abandoned)
+        return worker
+
+    async def wake(self, frozen: Frozen, printed: Print) -> AsyncFutureSnapshot:
+        """Wake the step. Raises SandboxError: it is not what was frozen."""
+        try:
+            snapshot = await self._session.load_snapshot(frozen.dump, print_callback=printed)
+        except (MontyError, RuntimeError, ValueError) as exc:
+            raise SandboxError(f"a snapshot cannot be read ({exc}).", remedy="Replay the run.") from exc
+        open_ids = {data["id"] for data in frozen.open}
+        if not isinstance(snapshot, AsyncFutureSnapshot) or not open_ids.issuperset(
+            snapshot.pending_call_ids
+        ):
+            raise SandboxError("a snapshot waits for something else.", remedy="Replay the run.")
+        return snapshot
 
     async def begin(self, event: Mapping[str, Any]) -> None:
         """Give the worker to a run: its program finds `event`.
@@ -118,10 +157,16 @@ class Worker:
         """The process; None while it computes."""
         return self._session.worker_pid
 
-    async def start(self, source: Source, printed: Print) -> AsyncSnapshot:
+    @property
+    def freezes(self) -> bool:
+        """Whether the step can be frozen: our modules live in the session, and do not go with a dump."""
+        return not self.sources[self.filename].imports & _OURS
+
+    async def start(self, source: Source, printed: Print, turn: int) -> AsyncSnapshot:
         """Feed a step; gives its first suspension."""
         self.filename = self._next_name()
         self.sources[self.filename] = source
+        self.turns[self.filename] = turn
         return await self._session.feed_start(source.fed.decode(), print_callback=printed)
 
     async def run(self, code: str, inputs: dict[str, Any] | None = None) -> Any:
@@ -171,6 +216,6 @@ class Worker:
             await self._session.__aexit__(None, None, None)
 
     def _next_name(self) -> str:
-        name = f"<python-input-{self._feeds}>"
-        self._feeds += 1
+        name = f"<python-input-{self.feeds}>"
+        self.feeds += 1
         return name

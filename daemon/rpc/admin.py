@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from rlmd.errors import PermissionDenied
 from rlmd.memory.accounts import Accounts
+from rlmd.memory.names import MAX_NOTE, check_text
 from rlmd.memory.records import RunState, User
 from rlmd.memory.store import Transaction
 from rlmd.proto.rlmd.v1 import admin_pb2 as pb
@@ -32,6 +33,7 @@ _GROUPS = {
     pb.USAGE_GROUPING_MODEL: "model",
     pb.USAGE_GROUPING_DAY: "day",
     pb.USAGE_GROUPING_RUN: "run",
+    pb.USAGE_GROUPING_SCHEDULE: "schedule",
 }
 
 
@@ -45,6 +47,7 @@ class Admin(Service, AdminServicer):
                 tx.runs.page(states=_ACTIVE, children=True, most=MOST_COUNTED),
             )
         )
+        stopped = self.backend.engine.stopped(caller())
         local = context.peer().startswith("unix:") or caller().administrator
         return pb.Status(
             version=facts.version,
@@ -64,6 +67,7 @@ class Admin(Service, AdminServicer):
             variables=counts[1],
             messages=counts[2],
             active_runs=len(active),
+            stop=None if stopped is None else convert.stop(stopped),
         )
 
     async def GetSelf(self, request: pb.GetSelfRequest, context: object) -> pb.User:
@@ -146,3 +150,23 @@ class Admin(Service, AdminServicer):
         return pb.GetUsageResponse(
             rows=[pb.UsageRow(group=name, usage=convert.usage(usage)) for name, usage in rows]
         )
+
+    # -- everything at once -----------------------------------------------------------------------
+
+    async def StopAll(self, request: pb.StopAllRequest, context: object) -> pb.StopAllResponse:
+        whose = self._all_of(request.everyone)
+        reason = check_text(request.reason, "reason", limit=MAX_NOTE)
+        stop, count = await self.backend.engine.stop_all(whose, by=caller().name, reason=reason)
+        return pb.StopAllResponse(stop=convert.stop(stop), interrupted_runs=count)
+
+    async def ResumeAll(self, request: pb.ResumeAllRequest, context: object) -> pb.ResumeAllResponse:
+        count = await self.backend.engine.resume_all(self._all_of(request.everyone))
+        return pb.ResumeAllResponse(resumed_runs=count)
+
+    def _all_of(self, everyone: bool) -> User | None:
+        """The caller, or None for everybody."""
+        if everyone and not caller().administrator:
+            raise PermissionDenied(
+                "only administrators may stop everybody", field="everyone", remedy="Ask one of them."
+            )
+        return None if everyone else caller()

@@ -14,8 +14,9 @@ from rlmd.daemon.loop.rehearse import Rehearsal
 from rlmd.daemon.router import Router
 from rlmd.daemon.schedules.bell import Alarm
 from rlmd.memory.costs import Measure, Period
-from rlmd.memory.records import Channel, Origin, Passage, Question, Run
+from rlmd.memory.records import Channel, Origin, Passage, Question, Run, User
 from rlmd.memory.search import IndexStatus, Shelf
+from rlmd.memory.stops import Stop
 from rlmd.memory.store import House, Store
 
 
@@ -132,6 +133,28 @@ class Engine(Protocol):
 
     async def cancel_agent(self, store: Store, agent: str, reason: str) -> None:
         """Stop all active runs of an agent."""
+        ...
+
+    def stopped(self, user: User) -> Stop | None:
+        """What keeps a user's runs from being set to work; None if nothing does."""
+        ...
+
+    async def stop_all(self, user: User | None, *, by: str, reason: str) -> tuple[Stop, int]:
+        """Stop all runs of a user, or with None of everybody, where they are, until `resume_all`.
+
+        Tells how many were at work.
+
+        Raises:
+            Unavailable: it could not be written down; it holds until this daemon ends.
+        """
+        ...
+
+    async def resume_all(self, user: User | None) -> int:
+        """Let all runs of a user, or with None of everybody, go on; tells how many wait for it.
+
+        Raises:
+            PreconditionFailed: everybody is stopped, and this is for one user.
+        """
         ...
 
 

@@ -60,6 +60,13 @@ POLICY: dict[str, dict[str, Access]] = {
         "SetPrice": Access.USER,
         "DeletePrice": Access.USER,
     },
+    "rlmd.v1.Forgetting": {
+        "ListRetentions": Access.USER,
+        "SetRetention": Access.USER,
+        "DeleteRetention": Access.USER,
+        "PurgeVariables": Access.USER,
+        "ListPurges": Access.USER,
+    },
     "rlmd.v1.Memory": {
         "GetVariable": Access.USER,
         "ListVariables": Access.USER,
@@ -134,6 +141,8 @@ POLICY: dict[str, dict[str, Access]] = {
         "ListTokens": Access.USER,
         "RevokeToken": Access.USER,
         "GetUsage": Access.USER,
+        "StopAll": Access.USER,
+        "ResumeAll": Access.USER,
     },
 }
 """Service, method, and who may call it. Whose tokens may be seen and made, their methods check themselves."""

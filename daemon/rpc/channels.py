@@ -43,8 +43,8 @@ class Channels(Service, ChannelsServicer):
     async def Chat(self, request: pb.SendRequest, context: object) -> AsyncGenerator[RunUpdate, None]:
         store = self.store()
         accepted = await self._accept(store, request)
-        run, feed = accepted.run, self.backend.engine.feed
-        updates = follow(store, feed, run.agent, run.id, accepted.after, parked=True)
+        run = accepted.run
+        updates = follow(store, self.backend.engine, run.agent, run.id, accepted.after, parked=True)
         async with contextlib.aclosing(updates):
             async for update in updates:
                 yield update

@@ -25,6 +25,7 @@ from rlmd.memory.records import (
     Variable,
     Version,
 )
+from rlmd.memory.stops import Stop
 from rlmd.proto.rlmd.v1 import admin_pb2, agents_pb2, channels_pb2, memory_pb2, questions_pb2, runs_pb2
 
 from .names import (
@@ -68,6 +69,15 @@ DELIVERIES = {
 }
 SHOWN_EVENT = 1_000
 """Characters of an event's text in lists."""
+
+
+def stop(record: Stop) -> admin_pb2.Stop:
+    return admin_pb2.Stop(
+        everyone=record.user is None,
+        by=user_name(record.by),
+        reason=record.reason,
+        time=time_to(record.time),
+    )
 
 
 def permit(record: Permit) -> agents_pb2.Permit:

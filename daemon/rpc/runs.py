@@ -73,7 +73,7 @@ class Runs(Service, RunsServicer):
             )
         store = self.store()
         store.read(lambda tx: tx.runs.get(run_id, agent=agent))
-        return follow(store, self.backend.engine.feed, agent, run_id, after)
+        return follow(store, self.backend.engine, agent, run_id, after)
 
     async def CancelRun(self, request: pb.CancelRunRequest, context: object) -> pb.Run:
         agent, run_id = run_of(request.name)

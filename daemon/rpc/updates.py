@@ -10,13 +10,15 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from rlmd.daemon.feed import Delta, Feed
+from rlmd.daemon.feed import Delta
 from rlmd.memory.records import Entry, EntryKind, RunState
+from rlmd.memory.stops import Stop
 from rlmd.memory.store import Store, Transaction
 from rlmd.proto.rlmd.v1 import runs_pb2 as pb
 
+from .api import Engine
 from .convert import STATES
-from .names import message_name, question_name, run_name
+from .names import message_name, question_name, run_name, user_name
 from .values import json_text, time_to
 
 SHOWN_JSON = 10_000
@@ -26,11 +28,12 @@ BATCH = 100
 
 
 async def follow(
-    store: Store, feed: Feed, agent: str, run_id: int, after: int, *, parked: bool = False
+    store: Store, engine: Engine, agent: str, run_id: int, after: int, *, parked: bool = False
 ) -> AsyncGenerator[pb.RunUpdate, None]:
     """The run's updates after a place, then live until it has ended, or with `parked` until it waits.
 
     Waiting for other agents does not count: that passes.
+    Where all is stopped that is told once, and with `parked` is the last: the run waits for it to go on.
     """
 
     def look(tx: Transaction) -> tuple[list[Entry], bool]:
@@ -39,8 +42,9 @@ async def follow(
         return entries, not entries and tx.runs.get(run_id).state.ended
 
     # The watcher comes first: what is written between the reading and the waiting wakes it.
-    with feed.watching(run_id) as watcher:
+    with engine.feed.watching(run_id) as watcher:
         behind, step = True, 0
+        told: Stop | None = None
         while True:
             news: Sequence[Entry | Delta]
             if behind:
@@ -49,6 +53,11 @@ async def follow(
                     return
                 behind = len(news) == BATCH
             else:
+                told, before = engine.stopped(store.user), told
+                if told is not None and told != before:
+                    yield _halted(agent, run_id, told)
+                    if parked:
+                        return
                 news = await watcher.next()
                 behind = not news or _gap(news, after)
                 if behind:
@@ -86,6 +95,8 @@ def update(agent: str, entry: Entry) -> pb.RunUpdate:
             message.asked.CopyFrom(_asked(agent, entry))
         case EntryKind.CALL:
             message.call.CopyFrom(_call(entry))
+        case EntryKind.ARRIVED:
+            message.arrived.CopyFrom(_call(entry))
         case EntryKind.SETTLED:
             message.settled.CopyFrom(_call(entry))
         case EntryKind.OBSERVATION:
@@ -183,6 +194,11 @@ def _said(agent: str, entry: Entry) -> pb.ReplyMessage | None:
         message=message_name(agent, result["message"]),
         text=text if isinstance(text, str) else json_text(text),
     )
+
+
+def _halted(agent: str, run_id: int, stop: Stop) -> pb.RunUpdate:
+    halted = pb.Halted(everyone=stop.user is None, by=user_name(stop.by), reason=stop.reason)
+    return pb.RunUpdate(run=run_name(agent, run_id), time=time_to(stop.time), halted=halted)
 
 
 def _ended(data: Mapping[str, Any]) -> pb.RunEnded:

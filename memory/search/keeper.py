@@ -20,6 +20,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from rlmd.memory import crash
 from rlmd.memory.database import Database
 
 from . import source as queue
@@ -252,6 +253,7 @@ class Keeper:
             raise
 
     def _write(self, kept: Kept, taken: Taken) -> None:
+        crash.reached("before index")
         rows = [passage.row for passage in taken.passages]
         vectors = None if self.vectorist is None else self.vectorist.prepared(kept, taken)
         kept.shelved.remove(taken.ids)
@@ -267,6 +269,7 @@ class Keeper:
         kept.shelved.add(rows, mark=taken.mark)
         if self.vectorist is not None:
             self.vectorist.replace(kept, taken.ids, rows, vectors)
+        crash.reached("amid index")
         self._settle(kept.shelf, taken.mark)
         kept.tail.drop(taken.mark)
         kept.shelved.compact()

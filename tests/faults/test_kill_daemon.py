@@ -21,7 +21,7 @@ import pytest
 import rlmd
 from tests.conftest import StartDaemon
 
-KILLS = 8
+KILLS = int(os.environ.get("RLMD_TEST_KILLS", 8))
 WRITERS = 6
 BACK_SECONDS = 5.0
 MESSAGE_EVERY = 25

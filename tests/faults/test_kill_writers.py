@@ -20,7 +20,7 @@ from tests.memory.host import Home, opened
 
 from .writers import WRITERS, name_of, value_of
 
-TURNS = 20
+TURNS = int(os.environ.get("RLMD_TEST_KILLS", 20))
 
 
 @pytest.mark.slow

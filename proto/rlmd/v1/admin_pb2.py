@@ -27,51 +27,61 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from rlmd.proto.rlmd.v1 import runs_pb2 as rlmd_dot_proto_dot_rlmd_dot_v1_dot_runs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1erlmd/proto/rlmd/v1/admin.proto\x12\x07rlmd.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drlmd/proto/rlmd/v1/runs.proto\"\x12\n\x10GetStatusRequest\"\x9b\x02\n\x06Status\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\t\x12\x11\n\taddresses\x18\x04 \x03(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x12\n\nmodel_name\x18\x06 \x01(\t\x12\x10\n\x08\x65mbedder\x18\x07 \x01(\t\x12#\n\x05index\x18\x08 \x01(\x0b\x32\x14.rlmd.v1.IndexStatus\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61gents\x18\n \x01(\x05\x12\x11\n\tvariables\x18\x0b \x01(\x03\x12\x10\n\x08messages\x18\x0c \x01(\x03\x12\x13\n\x0b\x61\x63tive_runs\x18\r \x01(\x05\"=\n\x0bIndexStatus\x12\r\n\x05state\x18\x01 \x01(\t\x12\x0f\n\x07pending\x18\x02 \x01(\x03\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\\\n\x04User\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\radministrator\x18\x02 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb7\x01\n\x05Token\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x10\n\x0eGetSelfRequest\";\n\x11\x43reateUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x15\n\radministrator\x18\x02 \x01(\x08\"A\n\x12\x43reateUserResponse\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.rlmd.v1.User\x12\x0e\n\x06secret\x18\x02 \x01(\t\"9\n\x10ListUsersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"J\n\x11ListUsersResponse\x12\x1c\n\x05users\x18\x01 \x03(\x0b\x32\r.rlmd.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"d\n\x12\x43reateTokenRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"D\n\x13\x43reateTokenResponse\x12\x1d\n\x05token\x18\x01 \x01(\x0b\x32\x0e.rlmd.v1.Token\x12\x0e\n\x06secret\x18\x02 \x01(\t\"J\n\x11ListTokensRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"M\n\x12ListTokensResponse\x12\x1e\n\x06tokens\x18\x01 \x03(\x0b\x32\x0e.rlmd.v1.Token\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x12RevokeTokenRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x92\x01\n\x0fGetUsageRequest\x12(\n\x08group_by\x18\x01 \x01(\x0e\x32\x16.rlmd.v1.UsageGrouping\x12)\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x62\x65\x66ore\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\">\n\x08UsageRow\x12\r\n\x05group\x18\x01 \x01(\t\x12#\n\x05usage\x18\x02 \x01(\x0b\x32\x14.rlmd.v1.UsageTotals\"3\n\x10GetUsageResponse\x12\x1f\n\x04rows\x18\x01 \x03(\x0b\x32\x11.rlmd.v1.UsageRow*\x93\x01\n\rUsageGrouping\x12\x1e\n\x1aUSAGE_GROUPING_UNSPECIFIED\x10\x00\x12\x18\n\x14USAGE_GROUPING_AGENT\x10\x01\x12\x18\n\x14USAGE_GROUPING_MODEL\x10\x02\x12\x16\n\x12USAGE_GROUPING_DAY\x10\x03\x12\x16\n\x12USAGE_GROUPING_RUN\x10\x04\x32\x94\x04\n\x05\x41\x64min\x12\x37\n\tGetStatus\x12\x19.rlmd.v1.GetStatusRequest\x1a\x0f.rlmd.v1.Status\x12\x31\n\x07GetSelf\x12\x17.rlmd.v1.GetSelfRequest\x1a\r.rlmd.v1.User\x12\x45\n\nCreateUser\x12\x1a.rlmd.v1.CreateUserRequest\x1a\x1b.rlmd.v1.CreateUserResponse\x12\x42\n\tListUsers\x12\x19.rlmd.v1.ListUsersRequest\x1a\x1a.rlmd.v1.ListUsersResponse\x12H\n\x0b\x43reateToken\x12\x1b.rlmd.v1.CreateTokenRequest\x1a\x1c.rlmd.v1.CreateTokenResponse\x12\x45\n\nListTokens\x12\x1a.rlmd.v1.ListTokensRequest\x1a\x1b.rlmd.v1.ListTokensResponse\x12\x42\n\x0bRevokeToken\x12\x1b.rlmd.v1.RevokeTokenRequest\x1a\x16.google.protobuf.Empty\x12?\n\x08GetUsage\x12\x18.rlmd.v1.GetUsageRequest\x1a\x19.rlmd.v1.GetUsageResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1erlmd/proto/rlmd/v1/admin.proto\x12\x07rlmd.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drlmd/proto/rlmd/v1/runs.proto\"\x12\n\x10GetStatusRequest\"\xb8\x02\n\x06Status\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\t\x12\x11\n\taddresses\x18\x04 \x03(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x12\n\nmodel_name\x18\x06 \x01(\t\x12\x10\n\x08\x65mbedder\x18\x07 \x01(\t\x12#\n\x05index\x18\x08 \x01(\x0b\x32\x14.rlmd.v1.IndexStatus\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61gents\x18\n \x01(\x05\x12\x11\n\tvariables\x18\x0b \x01(\x03\x12\x10\n\x08messages\x18\x0c \x01(\x03\x12\x13\n\x0b\x61\x63tive_runs\x18\r \x01(\x05\x12\x1b\n\x04stop\x18\x0e \x01(\x0b\x32\r.rlmd.v1.Stop\"^\n\x04Stop\x12\x10\n\x08\x65veryone\x18\x01 \x01(\x08\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"=\n\x0bIndexStatus\x12\r\n\x05state\x18\x01 \x01(\t\x12\x0f\n\x07pending\x18\x02 \x01(\x03\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\\\n\x04User\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\radministrator\x18\x02 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb7\x01\n\x05Token\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x10\n\x0eGetSelfRequest\";\n\x11\x43reateUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x15\n\radministrator\x18\x02 \x01(\x08\"A\n\x12\x43reateUserResponse\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.rlmd.v1.User\x12\x0e\n\x06secret\x18\x02 \x01(\t\"9\n\x10ListUsersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"J\n\x11ListUsersResponse\x12\x1c\n\x05users\x18\x01 \x03(\x0b\x32\r.rlmd.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"d\n\x12\x43reateTokenRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"D\n\x13\x43reateTokenResponse\x12\x1d\n\x05token\x18\x01 \x01(\x0b\x32\x0e.rlmd.v1.Token\x12\x0e\n\x06secret\x18\x02 \x01(\t\"J\n\x11ListTokensRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"M\n\x12ListTokensResponse\x12\x1e\n\x06tokens\x18\x01 \x03(\x0b\x32\x0e.rlmd.v1.Token\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x12RevokeTokenRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x92\x01\n\x0fGetUsageRequest\x12(\n\x08group_by\x18\x01 \x01(\x0e\x32\x16.rlmd.v1.UsageGrouping\x12)\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x62\x65\x66ore\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\">\n\x08UsageRow\x12\r\n\x05group\x18\x01 \x01(\t\x12#\n\x05usage\x18\x02 \x01(\x0b\x32\x14.rlmd.v1.UsageTotals\"3\n\x10GetUsageResponse\x12\x1f\n\x04rows\x18\x01 \x03(\x0b\x32\x11.rlmd.v1.UsageRow\"2\n\x0eStopAllRequest\x12\x10\n\x08\x65veryone\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\"H\n\x0fStopAllResponse\x12\x1b\n\x04stop\x18\x01 \x01(\x0b\x32\r.rlmd.v1.Stop\x12\x18\n\x10interrupted_runs\x18\x02 \x01(\x05\"$\n\x10ResumeAllRequest\x12\x10\n\x08\x65veryone\x18\x01 \x01(\x08\")\n\x11ResumeAllResponse\x12\x14\n\x0cresumed_runs\x18\x01 \x01(\x05*\xb0\x01\n\rUsageGrouping\x12\x1e\n\x1aUSAGE_GROUPING_UNSPECIFIED\x10\x00\x12\x18\n\x14USAGE_GROUPING_AGENT\x10\x01\x12\x18\n\x14USAGE_GROUPING_MODEL\x10\x02\x12\x16\n\x12USAGE_GROUPING_DAY\x10\x03\x12\x16\n\x12USAGE_GROUPING_RUN\x10\x04\x12\x1b\n\x17USAGE_GROUPING_SCHEDULE\x10\x05\x32\x96\x05\n\x05\x41\x64min\x12\x37\n\tGetStatus\x12\x19.rlmd.v1.GetStatusRequest\x1a\x0f.rlmd.v1.Status\x12\x31\n\x07GetSelf\x12\x17.rlmd.v1.GetSelfRequest\x1a\r.rlmd.v1.User\x12\x45\n\nCreateUser\x12\x1a.rlmd.v1.CreateUserRequest\x1a\x1b.rlmd.v1.CreateUserResponse\x12\x42\n\tListUsers\x12\x19.rlmd.v1.ListUsersRequest\x1a\x1a.rlmd.v1.ListUsersResponse\x12H\n\x0b\x43reateToken\x12\x1b.rlmd.v1.CreateTokenRequest\x1a\x1c.rlmd.v1.CreateTokenResponse\x12\x45\n\nListTokens\x12\x1a.rlmd.v1.ListTokensRequest\x1a\x1b.rlmd.v1.ListTokensResponse\x12\x42\n\x0bRevokeToken\x12\x1b.rlmd.v1.RevokeTokenRequest\x1a\x16.google.protobuf.Empty\x12?\n\x08GetUsage\x12\x18.rlmd.v1.GetUsageRequest\x1a\x19.rlmd.v1.GetUsageResponse\x12<\n\x07StopAll\x12\x17.rlmd.v1.StopAllRequest\x1a\x18.rlmd.v1.StopAllResponse\x12\x42\n\tResumeAll\x12\x19.rlmd.v1.ResumeAllRequest\x1a\x1a.rlmd.v1.ResumeAllResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'rlmd.proto.rlmd.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_USAGEGROUPING']._serialized_start=1696
-  _globals['_USAGEGROUPING']._serialized_end=1843
+  _globals['_USAGEGROUPING']._serialized_start=2028
+  _globals['_USAGEGROUPING']._serialized_end=2204
   _globals['_GETSTATUSREQUEST']._serialized_start=136
   _globals['_GETSTATUSREQUEST']._serialized_end=154
   _globals['_STATUS']._serialized_start=157
-  _globals['_STATUS']._serialized_end=440
-  _globals['_INDEXSTATUS']._serialized_start=442
-  _globals['_INDEXSTATUS']._serialized_end=503
-  _globals['_USER']._serialized_start=505
-  _globals['_USER']._serialized_end=597
-  _globals['_TOKEN']._serialized_start=600
-  _globals['_TOKEN']._serialized_end=783
-  _globals['_GETSELFREQUEST']._serialized_start=785
-  _globals['_GETSELFREQUEST']._serialized_end=801
-  _globals['_CREATEUSERREQUEST']._serialized_start=803
-  _globals['_CREATEUSERREQUEST']._serialized_end=862
-  _globals['_CREATEUSERRESPONSE']._serialized_start=864
-  _globals['_CREATEUSERRESPONSE']._serialized_end=929
-  _globals['_LISTUSERSREQUEST']._serialized_start=931
-  _globals['_LISTUSERSREQUEST']._serialized_end=988
-  _globals['_LISTUSERSRESPONSE']._serialized_start=990
-  _globals['_LISTUSERSRESPONSE']._serialized_end=1064
-  _globals['_CREATETOKENREQUEST']._serialized_start=1066
-  _globals['_CREATETOKENREQUEST']._serialized_end=1166
-  _globals['_CREATETOKENRESPONSE']._serialized_start=1168
-  _globals['_CREATETOKENRESPONSE']._serialized_end=1236
-  _globals['_LISTTOKENSREQUEST']._serialized_start=1238
-  _globals['_LISTTOKENSREQUEST']._serialized_end=1312
-  _globals['_LISTTOKENSRESPONSE']._serialized_start=1314
-  _globals['_LISTTOKENSRESPONSE']._serialized_end=1391
-  _globals['_REVOKETOKENREQUEST']._serialized_start=1393
-  _globals['_REVOKETOKENREQUEST']._serialized_end=1427
-  _globals['_GETUSAGEREQUEST']._serialized_start=1430
-  _globals['_GETUSAGEREQUEST']._serialized_end=1576
-  _globals['_USAGEROW']._serialized_start=1578
-  _globals['_USAGEROW']._serialized_end=1640
-  _globals['_GETUSAGERESPONSE']._serialized_start=1642
-  _globals['_GETUSAGERESPONSE']._serialized_end=1693
-  _globals['_ADMIN']._serialized_start=1846
-  _globals['_ADMIN']._serialized_end=2378
+  _globals['_STATUS']._serialized_end=469
+  _globals['_STOP']._serialized_start=471
+  _globals['_STOP']._serialized_end=565
+  _globals['_INDEXSTATUS']._serialized_start=567
+  _globals['_INDEXSTATUS']._serialized_end=628
+  _globals['_USER']._serialized_start=630
+  _globals['_USER']._serialized_end=722
+  _globals['_TOKEN']._serialized_start=725
+  _globals['_TOKEN']._serialized_end=908
+  _globals['_GETSELFREQUEST']._serialized_start=910
+  _globals['_GETSELFREQUEST']._serialized_end=926
+  _globals['_CREATEUSERREQUEST']._serialized_start=928
+  _globals['_CREATEUSERREQUEST']._serialized_end=987
+  _globals['_CREATEUSERRESPONSE']._serialized_start=989
+  _globals['_CREATEUSERRESPONSE']._serialized_end=1054
+  _globals['_LISTUSERSREQUEST']._serialized_start=1056
+  _globals['_LISTUSERSREQUEST']._serialized_end=1113
+  _globals['_LISTUSERSRESPONSE']._serialized_start=1115
+  _globals['_LISTUSERSRESPONSE']._serialized_end=1189
+  _globals['_CREATETOKENREQUEST']._serialized_start=1191
+  _globals['_CREATETOKENREQUEST']._serialized_end=1291
+  _globals['_CREATETOKENRESPONSE']._serialized_start=1293
+  _globals['_CREATETOKENRESPONSE']._serialized_end=1361
+  _globals['_LISTTOKENSREQUEST']._serialized_start=1363
+  _globals['_LISTTOKENSREQUEST']._serialized_end=1437
+  _globals['_LISTTOKENSRESPONSE']._serialized_start=1439
+  _globals['_LISTTOKENSRESPONSE']._serialized_end=1516
+  _globals['_REVOKETOKENREQUEST']._serialized_start=1518
+  _globals['_REVOKETOKENREQUEST']._serialized_end=1552
+  _globals['_GETUSAGEREQUEST']._serialized_start=1555
+  _globals['_GETUSAGEREQUEST']._serialized_end=1701
+  _globals['_USAGEROW']._serialized_start=1703
+  _globals['_USAGEROW']._serialized_end=1765
+  _globals['_GETUSAGERESPONSE']._serialized_start=1767
+  _globals['_GETUSAGERESPONSE']._serialized_end=1818
+  _globals['_STOPALLREQUEST']._serialized_start=1820
+  _globals['_STOPALLREQUEST']._serialized_end=1870
+  _globals['_STOPALLRESPONSE']._serialized_start=1872
+  _globals['_STOPALLRESPONSE']._serialized_end=1944
+  _globals['_RESUMEALLREQUEST']._serialized_start=1946
+  _globals['_RESUMEALLREQUEST']._serialized_end=1982
+  _globals['_RESUMEALLRESPONSE']._serialized_start=1984
+  _globals['_RESUMEALLRESPONSE']._serialized_end=2025
+  _globals['_ADMIN']._serialized_start=2207
+  _globals['_ADMIN']._serialized_end=2869
 # @@protoc_insertion_point(module_scope)

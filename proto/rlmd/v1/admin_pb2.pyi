@@ -37,6 +37,8 @@ class _UsageGroupingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UsageGr
     """By day in the daemon's time zone."""
     USAGE_GROUPING_RUN: _UsageGrouping.ValueType  # 4
     """By run; the newest 1,000."""
+    USAGE_GROUPING_SCHEDULE: _UsageGrouping.ValueType  # 5
+    """By schedule; only the calls of their runs."""
 
 class UsageGrouping(_UsageGrouping, metaclass=_UsageGroupingEnumTypeWrapper):
     """How usage is grouped."""
@@ -51,6 +53,8 @@ USAGE_GROUPING_DAY: UsageGrouping.ValueType  # 3
 """By day in the daemon's time zone."""
 USAGE_GROUPING_RUN: UsageGrouping.ValueType  # 4
 """By run; the newest 1,000."""
+USAGE_GROUPING_SCHEDULE: UsageGrouping.ValueType  # 5
+"""By schedule; only the calls of their runs."""
 Global___UsageGrouping: _TypeAlias = UsageGrouping  # noqa: Y015
 
 @_typing.final
@@ -89,6 +93,7 @@ class Status(_message.Message):
     VARIABLES_FIELD_NUMBER: _builtins.int
     MESSAGES_FIELD_NUMBER: _builtins.int
     ACTIVE_RUNS_FIELD_NUMBER: _builtins.int
+    STOP_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """Version of rlmd."""
     pid: _builtins.int
@@ -121,6 +126,10 @@ class Status(_message.Message):
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When the daemon started."""
 
+    @_builtins.property
+    def stop(self) -> Global___Stop:
+        """Set if the caller's runs are stopped."""
+
     def __init__(
         self,
         *,
@@ -137,14 +146,51 @@ class Status(_message.Message):
         variables: _builtins.int = ...,
         messages: _builtins.int = ...,
         active_runs: _builtins.int = ...,
+        stop: Global___Stop | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "start_time", b"start_time", "stop", b"stop"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_runs", b"active_runs", "addresses", b"addresses", "agents", b"agents", "data", b"data", "embedder", b"embedder", "index", b"index", "messages", b"messages", "model", b"model", "model_name", b"model_name", "pid", b"pid", "start_time", b"start_time", "variables", b"variables", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_runs", b"active_runs", "addresses", b"addresses", "agents", b"agents", "data", b"data", "embedder", b"embedder", "index", b"index", "messages", b"messages", "model", b"model", "model_name", b"model_name", "pid", b"pid", "start_time", b"start_time", "stop", b"stop", "variables", b"variables", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Status: _TypeAlias = Status  # noqa: Y015
+
+@_typing.final
+class Stop(_message.Message):
+    """Runs stand still until ResumeAll."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVERYONE_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    everyone: _builtins.bool
+    """Whether it is everybody's runs; otherwise those of one user."""
+    by: _builtins.str
+    """Who said so, `users/{user}`."""
+    reason: _builtins.str
+    """Why, in their words."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
+    def __init__(
+        self,
+        *,
+        everyone: _builtins.bool = ...,
+        by: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "everyone", b"everyone", "reason", b"reason", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Stop: _TypeAlias = Stop  # noqa: Y015
 
 @_typing.final
 class IndexStatus(_message.Message):
@@ -560,7 +606,9 @@ class UsageRow(_message.Message):
     GROUP_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
     group: _builtins.str
-    """The group: `agents/{agent}`, a model's name, a day such as `2026-11-01`, or a run's name; empty for the total."""
+    """The group: `agents/{agent}`, a model's name, a day such as `2026-11-01`, or the name of a run or schedule;
+    empty for the total.
+    """
     @_builtins.property
     def usage(self) -> _runs_pb2.UsageTotals:
         """What it used."""
@@ -602,3 +650,101 @@ class GetUsageResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetUsageResponse: _TypeAlias = GetUsageResponse  # noqa: Y015
+
+@_typing.final
+class StopAllRequest(_message.Message):
+    """Request of StopAll."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVERYONE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    everyone: _builtins.bool
+    """Stop the runs of all users; administrators only."""
+    reason: _builtins.str
+    """Why, for the record and for who is told; at most 1,000 characters."""
+    def __init__(
+        self,
+        *,
+        everyone: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["everyone", b"everyone", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopAllRequest: _TypeAlias = StopAllRequest  # noqa: Y015
+
+@_typing.final
+class StopAllResponse(_message.Message):
+    """Response of StopAll."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STOP_FIELD_NUMBER: _builtins.int
+    INTERRUPTED_RUNS_FIELD_NUMBER: _builtins.int
+    interrupted_runs: _builtins.int
+    """How many runs were at work, and are back in the mailbox."""
+    @_builtins.property
+    def stop(self) -> Global___Stop:
+        """What holds now."""
+
+    def __init__(
+        self,
+        *,
+        stop: Global___Stop | None = ...,
+        interrupted_runs: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["stop", b"stop"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interrupted_runs", b"interrupted_runs", "stop", b"stop"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopAllResponse: _TypeAlias = StopAllResponse  # noqa: Y015
+
+@_typing.final
+class ResumeAllRequest(_message.Message):
+    """Request of ResumeAll."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVERYONE_FIELD_NUMBER: _builtins.int
+    everyone: _builtins.bool
+    """End a stop of all users; administrators only. Users who have stopped themselves stay so."""
+    def __init__(
+        self,
+        *,
+        everyone: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["everyone", b"everyone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeAllRequest: _TypeAlias = ResumeAllRequest  # noqa: Y015
+
+@_typing.final
+class ResumeAllResponse(_message.Message):
+    """Response of ResumeAll."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESUMED_RUNS_FIELD_NUMBER: _builtins.int
+    resumed_runs: _builtins.int
+    """How many runs waited in the mailbox and go on now, one after another on each channel."""
+    def __init__(
+        self,
+        *,
+        resumed_runs: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resumed_runs", b"resumed_runs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeAllResponse: _TypeAlias = ResumeAllResponse  # noqa: Y015

@@ -76,6 +76,16 @@ class AdminStub(object):
                 request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_admin__pb2.GetUsageRequest.SerializeToString,
                 response_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_admin__pb2.GetUsageResponse.FromString,
                 _registered_method=True)
+        self.StopAll = channel.unary_unary(
+                '/rlmd.v1.Admin/StopAll',
+                request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_admin__pb2.StopAllRequest.SerializeToString,
+                response_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_admin__pb2.StopAllResponse.FromString,
+                _registered_method=True)
+        self.ResumeAll = channel.unary_unary(
+                '/rlmd.v1.Admin/ResumeAll',
+                request_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_admin__pb2.ResumeAllRequest.SerializeToString,
+                response_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_admin__pb2.ResumeAllResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServicer(object):
@@ -140,6 +150,22 @@ class AdminServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StopAll(self, request, context):
+        """Stops all runs of the caller where they are, at once and without asking any model: what computes is killed,
+        and nothing is set to work any more, also by later daemons, until ResumeAll. Messages are taken, and wait.
+        What stands stopped already stays so.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeAll(self, request, context):
+        """Lets the caller's runs go on where they were.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -182,6 +208,16 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.GetUsage,
                     request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_admin__pb2.GetUsageRequest.FromString,
                     response_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_admin__pb2.GetUsageResponse.SerializeToString,
+            ),
+            'StopAll': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopAll,
+                    request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_admin__pb2.StopAllRequest.FromString,
+                    response_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_admin__pb2.StopAllResponse.SerializeToString,
+            ),
+            'ResumeAll': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeAll,
+                    request_deserializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_admin__pb2.ResumeAllRequest.FromString,
+                    response_serializer=rlmd_dot_proto_dot_rlmd_dot_v1_dot_admin__pb2.ResumeAllResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -401,6 +437,60 @@ class Admin(object):
             '/rlmd.v1.Admin/GetUsage',
             rlmd_dot_proto_dot_rlmd_dot_v1_dot_admin__pb2.GetUsageRequest.SerializeToString,
             rlmd_dot_proto_dot_rlmd_dot_v1_dot_admin__pb2.GetUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopAll(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rlmd.v1.Admin/StopAll',
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_admin__pb2.StopAllRequest.SerializeToString,
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_admin__pb2.StopAllResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeAll(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rlmd.v1.Admin/ResumeAll',
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_admin__pb2.ResumeAllRequest.SerializeToString,
+            rlmd_dot_proto_dot_rlmd_dot_v1_dot_admin__pb2.ResumeAllResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -53,6 +53,13 @@ class AdminStub:
     """Ends a token at once. Of another user: administrators only."""
     GetUsage: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetUsageRequest, _admin_pb2.GetUsageResponse]
     """Tokens and model calls of the caller's agents over a time."""
+    StopAll: _grpc.UnaryUnaryMultiCallable[_admin_pb2.StopAllRequest, _admin_pb2.StopAllResponse]
+    """Stops all runs of the caller where they are, at once and without asking any model: what computes is killed,
+    and nothing is set to work any more, also by later daemons, until ResumeAll. Messages are taken, and wait.
+    What stands stopped already stays so.
+    """
+    ResumeAll: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ResumeAllRequest, _admin_pb2.ResumeAllResponse]
+    """Lets the caller's runs go on where they were."""
 
 @_typing.type_check_only
 class AdminAsyncStub(AdminStub):
@@ -78,6 +85,13 @@ class AdminAsyncStub(AdminStub):
     """Ends a token at once. Of another user: administrators only."""
     GetUsage: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetUsageRequest, _admin_pb2.GetUsageResponse]  # type: ignore[assignment]
     """Tokens and model calls of the caller's agents over a time."""
+    StopAll: _aio.UnaryUnaryMultiCallable[_admin_pb2.StopAllRequest, _admin_pb2.StopAllResponse]  # type: ignore[assignment]
+    """Stops all runs of the caller where they are, at once and without asking any model: what computes is killed,
+    and nothing is set to work any more, also by later daemons, until ResumeAll. Messages are taken, and wait.
+    What stands stopped already stays so.
+    """
+    ResumeAll: _aio.UnaryUnaryMultiCallable[_admin_pb2.ResumeAllRequest, _admin_pb2.ResumeAllResponse]  # type: ignore[assignment]
+    """Lets the caller's runs go on where they were."""
 
 class AdminServicer(metaclass=_abc_1.ABCMeta):
     """Status for everybody with a token; users and tokens for administrators. The first user is one."""
@@ -148,5 +162,24 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.GetUsageResponse, _abc.Awaitable[_admin_pb2.GetUsageResponse]]:
         """Tokens and model calls of the caller's agents over a time."""
+
+    @_abc_1.abstractmethod
+    def StopAll(
+        self,
+        request: _admin_pb2.StopAllRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.StopAllResponse, _abc.Awaitable[_admin_pb2.StopAllResponse]]:
+        """Stops all runs of the caller where they are, at once and without asking any model: what computes is killed,
+        and nothing is set to work any more, also by later daemons, until ResumeAll. Messages are taken, and wait.
+        What stands stopped already stays so.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeAll(
+        self,
+        request: _admin_pb2.ResumeAllRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ResumeAllResponse, _abc.Awaitable[_admin_pb2.ResumeAllResponse]]:
+        """Lets the caller's runs go on where they were."""
 
 def add_AdminServicer_to_server(servicer: AdminServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

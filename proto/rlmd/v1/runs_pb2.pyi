@@ -369,6 +369,8 @@ class RunUpdate(_message.Message):
     ASKED_FIELD_NUMBER: _builtins.int
     WAITING_FIELD_NUMBER: _builtins.int
     WOKEN_FIELD_NUMBER: _builtins.int
+    HALTED_FIELD_NUMBER: _builtins.int
+    ARRIVED_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Place in the run's journal, from 1, without gaps; 0 for what is not kept (`text_delta`)."""
     run: _builtins.str
@@ -425,6 +427,14 @@ class RunUpdate(_message.Message):
     def woken(self) -> Global___Woken:
         """The run goes on."""
 
+    @_builtins.property
+    def halted(self) -> Global___Halted:
+        """All runs of the user are stopped; this one goes on after ResumeAll. Not kept."""
+
+    @_builtins.property
+    def arrived(self) -> Global___Call:
+        """What an earlier call came to is there and on disk, but its program has not got it yet."""
+
     def __init__(
         self,
         *,
@@ -443,12 +453,14 @@ class RunUpdate(_message.Message):
         asked: Global___Asked | None = ...,
         waiting: Global___Waiting | None = ...,
         woken: Global___Woken | None = ...,
+        halted: Global___Halted | None = ...,
+        arrived: Global___Call | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "call", b"call", "ended", b"ended", "observation", b"observation", "reply", b"reply", "restarted", b"restarted", "settled", b"settled", "started", b"started", "step", b"step", "text_delta", b"text_delta", "time", b"time", "update", b"update", "waiting", b"waiting", "woken", b"woken"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["arrived", b"arrived", "asked", b"asked", "call", b"call", "ended", b"ended", "halted", b"halted", "observation", b"observation", "reply", b"reply", "restarted", b"restarted", "settled", b"settled", "started", b"started", "step", b"step", "text_delta", b"text_delta", "time", b"time", "update", b"update", "waiting", b"waiting", "woken", b"woken"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "call", b"call", "ended", b"ended", "observation", b"observation", "reply", b"reply", "restarted", b"restarted", "run", b"run", "sequence", b"sequence", "settled", b"settled", "started", b"started", "step", b"step", "text_delta", b"text_delta", "time", b"time", "update", b"update", "waiting", b"waiting", "woken", b"woken"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrived", b"arrived", "asked", b"asked", "call", b"call", "ended", b"ended", "halted", b"halted", "observation", b"observation", "reply", b"reply", "restarted", b"restarted", "run", b"run", "sequence", b"sequence", "settled", b"settled", "started", b"started", "step", b"step", "text_delta", b"text_delta", "time", b"time", "update", b"update", "waiting", b"waiting", "woken", b"woken"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["started", "text_delta", "step", "call", "settled", "reply", "observation", "ended", "restarted", "asked", "waiting", "woken"]  # noqa: Y015
+    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["started", "text_delta", "step", "call", "settled", "reply", "observation", "ended", "restarted", "asked", "waiting", "woken", "halted", "arrived"]  # noqa: Y015
     _WhichOneofArgType_update: _TypeAlias = _typing.Literal["update", b"update"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_update) -> _WhichOneofReturnType_update | None: ...
 
@@ -548,6 +560,36 @@ class Woken(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Woken: _TypeAlias = Woken  # noqa: Y015
+
+@_typing.final
+class Halted(_message.Message):
+    """All runs of the user are stopped."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVERYONE_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    everyone: _builtins.bool
+    """Whether it is everybody's runs."""
+    by: _builtins.str
+    """Who said so, `users/{user}`."""
+    reason: _builtins.str
+    """Why, in their words."""
+    def __init__(
+        self,
+        *,
+        everyone: _builtins.bool = ...,
+        by: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "everyone", b"everyone", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Halted: _TypeAlias = Halted  # noqa: Y015
 
 @_typing.final
 class Started(_message.Message):
