@@ -44,7 +44,7 @@ NOT_RUN = {
     "how-do-i-talk-on-a-messenger.md": 3,
 }
 """Blocks that are shown only: they install, need somebody's key, or run the suite that runs this."""
-PICTURES = {"README.md": 1}
+PICTURES = {"README.md": 1, "what-can-text-from-outside-do.md": 1}
 RUN = [
     page
     for page in PAGES
