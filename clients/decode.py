@@ -11,9 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rlmd.proto.rlmd.v1 import (
     admin_pb2,
     agents_pb2,
-    budgets_pb2,
     channels_pb2,
-    forgetting_pb2,
     memory_pb2,
     questions_pb2,
     runs_pb2,
@@ -21,16 +19,14 @@ from rlmd.proto.rlmd.v1 import (
 )
 
 from . import updates as up
-from .money import MILLION, amount
+from .money import MILLION
 from .records import (
     AgentInfo,
     Author,
-    Budget,
     Call,
     Change,
     ChannelInfo,
     Delivery,
-    Erased,
     Fate,
     FunctionInfo,
     Hit,
@@ -42,12 +38,9 @@ from .records import (
     Origin,
     Permit,
     Preview,
-    Price,
-    Purge,
     Question,
     QuestionState,
     Replayed,
-    Retention,
     RunInfo,
     RunState,
     Schedule,
@@ -82,20 +75,6 @@ _STATES = {
     runs_pb2.RUN_STATE_FAILED: RunState.FAILED,
     runs_pb2.RUN_STATE_CANCELLED: RunState.CANCELLED,
 }
-PERIODS = {
-    "day": budgets_pb2.BUDGET_PERIOD_DAY,
-    "month": budgets_pb2.BUDGET_PERIOD_MONTH,
-    "total": budgets_pb2.BUDGET_PERIOD_TOTAL,
-}
-MEASURES = {
-    "money": budgets_pb2.BUDGET_MEASURE_MONEY,
-    "tokens": budgets_pb2.BUDGET_MEASURE_TOKENS,
-    "model_calls": budgets_pb2.BUDGET_MEASURE_MODEL_CALLS,
-    "steps": budgets_pb2.BUDGET_MEASURE_STEPS,
-    "seconds": budgets_pb2.BUDGET_MEASURE_SECONDS,
-}
-_PERIODS = {number: name for name, number in PERIODS.items()}
-_MEASURES = {number: name for name, number in MEASURES.items()}
 _QUESTION_STATES = {
     questions_pb2.QUESTION_STATE_OPEN: QuestionState.OPEN,
     questions_pb2.QUESTION_STATE_ANSWERED: QuestionState.ANSWERED,
@@ -301,58 +280,6 @@ def usage(message: runs_pb2.UsageTotals, group: str = "") -> Usage:
         cost=message.cost / MILLION,
         unpriced_calls=message.unpriced_calls,
         group=group,
-    )
-
-
-def budget(message: budgets_pb2.Budget) -> Budget:
-    measure = _MEASURES[message.measure]
-    return Budget(
-        agent=last(message.agent),
-        schedule=last(message.schedule),
-        period=_PERIODS[message.period],
-        measure=measure,
-        limit=amount(message.limit, measure),
-        spent=amount(message.spent, measure),
-        by_default=message.by_default,
-        end_time=_time(message, "end_time"),
-    )
-
-
-def purge(message: forgetting_pb2.Purge) -> Purge:
-    return Purge(
-        id=message.id,
-        space=last(message.space),
-        variables=message.variable_count,
-        versions=message.version_count,
-        runs=message.run_count,
-        messages=message.message_count,
-        note=message.note,
-        time=from_time(message.purge_time),
-    )
-
-
-def retention(message: forgetting_pb2.Retention) -> Retention:
-    return Retention(
-        prefix=message.prefix,
-        seconds=message.seconds if message.HasField("seconds") else None,
-        versions=message.versions if message.HasField("versions") else None,
-        pinned=message.pinned,
-    )
-
-
-def erased(message: forgetting_pb2.PurgeVariablesResponse) -> Erased:
-    return Erased(
-        purge=purge(message.purge) if message.HasField("purge") else None, copies=tuple(message.copies)
-    )
-
-
-def price(message: budgets_pb2.Price) -> Price:
-    return Price(
-        model=message.model,
-        input=message.input / MILLION,
-        cached=message.cached / MILLION,
-        output=message.output / MILLION,
-        own=message.own,
     )
 
 

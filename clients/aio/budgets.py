@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from rlmd.clients import decode
+from rlmd.clients import decode_bounds
 from rlmd.clients.check import check_choice, check_str
 from rlmd.clients.money import check_amount, check_money
 from rlmd.clients.records import Budget, Price
@@ -34,7 +34,7 @@ class Budgets:
         """
         request = pb.ListBudgetsRequest(agent=_agent(agent))
         answer = await self._connection.call(self._stub.ListBudgets, request)
-        return [decode.budget(message) for message in answer.budgets]
+        return [decode_bounds.budget(message) for message in answer.budgets]
 
     async def set(
         self, period: Period, measure: Measure, limit: float, *, agent: str = "", schedule: str = ""
@@ -53,11 +53,11 @@ class Budgets:
         budget = pb.Budget(
             agent=_agent(agent),
             schedule=_schedule(agent, schedule),
-            period=check_choice(period, decode.PERIODS, "period"),
-            measure=check_choice(measure, decode.MEASURES, "measure"),
+            period=check_choice(period, decode_bounds.PERIODS, "period"),
+            measure=check_choice(measure, decode_bounds.MEASURES, "measure"),
             limit=check_amount(limit, measure, "limit"),
         )
-        return decode.budget(
+        return decode_bounds.budget(
             await self._connection.call(self._stub.SetBudget, pb.SetBudgetRequest(budget=budget))
         )
 
@@ -70,15 +70,15 @@ class Budgets:
         request = pb.DeleteBudgetRequest(
             agent=_agent(agent),
             schedule=_schedule(agent, schedule),
-            period=check_choice(period, decode.PERIODS, "period"),
-            measure=check_choice(measure, decode.MEASURES, "measure"),
+            period=check_choice(period, decode_bounds.PERIODS, "period"),
+            measure=check_choice(measure, decode_bounds.MEASURES, "measure"),
         )
         await self._connection.call(self._stub.DeleteBudget, request)
 
     async def prices(self) -> Sequence[Price]:
         """What models cost: your own prices first, then those that came with rlmd."""
         answer = await self._connection.call(self._stub.ListPrices, pb.ListPricesRequest())
-        return [decode.price(message) for message in answer.prices]
+        return [decode_bounds.price(message) for message in answer.prices]
 
     async def set_price(
         self, model: str, *, input: float, output: float, cached: float | None = None
@@ -95,7 +95,9 @@ class Budgets:
             cached=check_money(input if cached is None else cached, "cached"),
             output=check_money(output, "output"),
         )
-        return decode.price(await self._connection.call(self._stub.SetPrice, pb.SetPriceRequest(price=price)))
+        return decode_bounds.price(
+            await self._connection.call(self._stub.SetPrice, pb.SetPriceRequest(price=price))
+        )
 
     async def remove_price(self, model: str) -> None:
         """Forget a price that you have set; one that came with rlmd holds again.

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rlmd.clients import decode
+from rlmd.clients import decode, decode_bounds
 from rlmd.clients.check import (
     INT32,
     check_bool,
@@ -374,11 +374,11 @@ class Memory:
         """The rules of `keep` and `pin`, in the order of their prefixes."""
         request = forgetting_pb2.ListRetentionsRequest(parent=self._parent)
         answer = self._connection.call(self._forgetting.ListRetentions, request)
-        return [decode.retention(message) for message in answer.retentions]
+        return [decode_bounds.retention(message) for message in answer.retentions]
 
     def _retain(self, rule: forgetting_pb2.Retention) -> Retention:
         request = forgetting_pb2.SetRetentionRequest(parent=self._parent, retention=rule)
-        return decode.retention(self._connection.call(self._forgetting.SetRetention, request))
+        return decode_bounds.retention(self._connection.call(self._forgetting.SetRetention, request))
 
     def purge(self, *names: str, prefix: str | None = None, text: str = "", note: str = "") -> Erased:
         """Erase variables with all their past, to the last byte. There is no way back, and it takes long.
@@ -405,13 +405,13 @@ class Memory:
         answer = self._connection.call(
             self._forgetting.PurgeVariables, request, once=True, seconds=LONG_SECONDS
         )
-        return decode.erased(answer)
+        return decode_bounds.erased(answer)
 
     def purges(self) -> list[Purge]:
         """That something was purged, in whatever space of yours, newest first."""
         request = forgetting_pb2.ListPurgesRequest(page_size=1000)
         pages = self._connection.pages(self._forgetting.ListPurges, request, "purges")
-        return [decode.purge(message) for message in pages]
+        return [decode_bounds.purge(message) for message in pages]
 
     def size(self, name: str) -> int:
         """Characters of a text, bytes of bytes, items of a list or dict.

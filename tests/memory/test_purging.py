@@ -35,6 +35,7 @@ NAMES = {
     *("versions.author_user", "versions.author_agent", "model_calls.model", "model_calls.note"),
     *("reservations.model", "prices.model", "purges.space", "purges.note", "retentions.prefix"),
     *("index_shelves.name", "index_shelves.embedder", "requests.request_id"),
+    *("stops.reason", "stops.stopped_by"),
     *("hives.name", "hive_members.name", "hive_members.about", "hive_grants.pattern", "hive_grants.verbs"),
     *("hive_calls.hive", "hive_calls.caller", "hive_calls.callee", "hive_calls.chain"),
     *("crossings.hive", "crossings.member", "crossings.peer", "crossings.verb", "crossings.target"),
