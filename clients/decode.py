@@ -13,6 +13,7 @@ from rlmd.proto.rlmd.v1 import (
     agents_pb2,
     budgets_pb2,
     channels_pb2,
+    forgetting_pb2,
     memory_pb2,
     questions_pb2,
     runs_pb2,
@@ -29,6 +30,7 @@ from .records import (
     Change,
     ChannelInfo,
     Delivery,
+    Erased,
     Fate,
     FunctionInfo,
     Hit,
@@ -41,9 +43,11 @@ from .records import (
     Permit,
     Preview,
     Price,
+    Purge,
     Question,
     QuestionState,
     Replayed,
+    Retention,
     RunInfo,
     RunState,
     Schedule,
@@ -246,6 +250,7 @@ def channel(message: channels_pb2.Channel) -> ChannelInfo:
         name=last(message.name),
         functions=tuple(map(function, message.functions)),
         connections=message.connections,
+        external=message.external,
         seen_time=_time(message, "seen_time"),
         pending=message.pending,
     )
@@ -258,6 +263,7 @@ def function(message: channels_pb2.Function) -> FunctionInfo:
         parameters=_json(message.parameters_json),
         result=_json(message.result_json),
         side_effects=message.side_effects,
+        trusted=message.trusted,
         time_limit=message.time_limit.ToTimedelta() if message.HasField("time_limit") else None,
         waits=message.offline != channels_pb2.OFFLINE_FAIL,
     )
@@ -302,12 +308,41 @@ def budget(message: budgets_pb2.Budget) -> Budget:
     measure = _MEASURES[message.measure]
     return Budget(
         agent=last(message.agent),
+        schedule=last(message.schedule),
         period=_PERIODS[message.period],
         measure=measure,
         limit=amount(message.limit, measure),
         spent=amount(message.spent, measure),
         by_default=message.by_default,
         end_time=_time(message, "end_time"),
+    )
+
+
+def purge(message: forgetting_pb2.Purge) -> Purge:
+    return Purge(
+        id=message.id,
+        space=last(message.space),
+        variables=message.variable_count,
+        versions=message.version_count,
+        runs=message.run_count,
+        messages=message.message_count,
+        note=message.note,
+        time=from_time(message.purge_time),
+    )
+
+
+def retention(message: forgetting_pb2.Retention) -> Retention:
+    return Retention(
+        prefix=message.prefix,
+        seconds=message.seconds if message.HasField("seconds") else None,
+        versions=message.versions if message.HasField("versions") else None,
+        pinned=message.pinned,
+    )
+
+
+def erased(message: forgetting_pb2.PurgeVariablesResponse) -> Erased:
+    return Erased(
+        purge=purge(message.purge) if message.HasField("purge") else None, copies=tuple(message.copies)
     )
 
 

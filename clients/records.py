@@ -350,6 +350,8 @@ class Budget:
 
     agent: str
     """Empty: all of the user's agents together."""
+    schedule: str
+    """The number of the agent's schedule, if it bounds only the runs of one."""
     period: str
     """`day`, `month` or `total`."""
     measure: str
@@ -361,6 +363,44 @@ class Budget:
     """Whether it comes from the daemon's settings."""
     end_time: datetime | None
     """When the time is over; None: never."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Purge:
+    """That something was erased: how much, and nothing of what."""
+
+    id: int
+    space: str
+    variables: int
+    versions: int
+    runs: int
+    """Whose journals lost what they said."""
+    messages: int
+    note: str
+    time: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retention:
+    """How long variables are kept whose names begin so."""
+
+    prefix: str
+    """Of a pinned one it is the whole name."""
+    seconds: int | None
+    """Since the last write; then they are hidden."""
+    versions: int | None
+    """The last ones; older ones are erased."""
+    pinned: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Erased:
+    """What a purge has done."""
+
+    purge: Purge | None
+    """None if it only finished another one."""
+    copies: Sequence[str]
+    """Copies of the database from before upgrades, in which it may still stand."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -446,6 +486,8 @@ class FunctionInfo:
     """JSON Schema of the result; None if it can be anything."""
     side_effects: bool
     """Whether it changes something in the world."""
+    trusted: bool
+    """Whether what it gives is as good as the owner's word, and not text from outside."""
     time_limit: timedelta | None
     """How long a call may take, waiting for the channel included; None means the daemon's default."""
     waits: bool
@@ -461,6 +503,8 @@ class ChannelInfo:
     """What it offers, or offered when it was last there."""
     connections: int
     """How many clients are connected as it now."""
+    external: bool
+    """Whether what it says is text from outside."""
     seen_time: datetime | None
     """When one was last there; now, if one is."""
     pending: int

@@ -34,6 +34,7 @@ class Upkeep:
     def __enter__(self) -> Upkeep:
         self._scheduler.add_job(self._forget_requests, "interval", seconds=EVERY_SECONDS)
         self._scheduler.add_job(self._forget_parcels, "interval", seconds=EVERY_SECONDS)
+        self._scheduler.add_job(self._expire, "interval", seconds=EVERY_SECONDS)
         self._scheduler.add_job(self._sweep, "interval", seconds=EVERY_SECONDS)
         self._scheduler.start()
         return self
@@ -56,6 +57,13 @@ class Upkeep:
                 log.debug("dropped %d things that channels have acknowledged", dropped)
         except RlmdError as error:
             log.warning("what channels have acknowledged could not be dropped: %s", error)
+
+    def _expire(self) -> None:
+        try:
+            if expired := self._house.expire():
+                log.info("%d variables were hidden or thinned, as their rules say", expired)
+        except RlmdError as error:
+            log.warning("what is over its time could not be hidden: %s", error)
 
     def _sweep(self) -> None:
         try:

@@ -7,6 +7,9 @@
 A command sees the system's programs and libraries, read-only, and one folder, which it may write; no other
 files, no network (but with --network), no environment, no other processes. Without bubblewrap this refuses
 to run, unless you say --no-box: then commands can do all that you can.
+
+What a command prints is text from outside: a program that has read it asks you before the next command,
+unless you have said `rlmd permit add computer.shell`.
 """
 
 from __future__ import annotations

@@ -20,14 +20,14 @@ def main() -> None:
     lamps: dict[Room, bool] = {}
     with rlmd.connect() as client, client.channel("home") as channel:
 
-        @channel.function(time_limit=60)
+        @channel.function(trusted=True, time_limit=60)
         def lights(on: bool, room: Room = "hall") -> str:
             """Switch the lights of a room."""
             lamps[room] = on
             print(f"{room}: {'on' if on else 'off'}", flush=True)
             return f"the lights of the {room} are {'on' if on else 'off'}"
 
-        @channel.function(side_effects=False, time_limit=10, offline="fail")
+        @channel.function(side_effects=False, trusted=True, time_limit=10, offline="fail")
         def lit() -> list[Room]:
             """The rooms in which there is light."""
             return [room for room, on in lamps.items() if on]

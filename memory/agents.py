@@ -92,6 +92,7 @@ class Agents:
             model=like.model,
             sub_model=like.sub_model,
             limits=like.limits,
+            quiet=like.quiet,
         )
         if memory:
             source, target = self._row(name).space_id, self._row(new).space_id
@@ -147,8 +148,8 @@ class Agents:
         space_id = self._connection.execute(
             select(agents.c.space_id).where(agents.c.id == agent.id)
         ).scalar_one()
-        self._connection.execute(delete(agents).where(agents.c.id == agent.id))
         forget_agent(self._connection, agent.id)
+        self._connection.execute(delete(agents).where(agents.c.id == agent.id))
         # A row without a variable or message tells the index that the whole shelf is gone.
         self._connection.execute(insert(index_queue), [{"space_id": space_id, "agent_id": None}])
         self._connection.execute(insert(index_queue), [{"space_id": None, "agent_id": agent.id}])

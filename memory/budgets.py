@@ -15,8 +15,8 @@ from rlmd.errors import InvalidInput, NotFound
 from .costs import Measure, Period, Price, Scope, shown
 from .ledger import Ledger
 from .names import check_text, short
-from .records import Agent, User
-from .tables import agents, budgets, prices
+from .records import Agent, Schedule, User
+from .tables import agents, budgets, prices, schedules
 
 MOST = 10**15
 """Of any measure: a thousand million dollars."""
@@ -30,6 +30,8 @@ class Budget:
 
     agent: str
     """Empty: all agents of the user together."""
+    schedule: int | None
+    """The schedule of the agent, if it bounds only the runs of one."""
     period: Period
     measure: Measure
     most: int
@@ -44,13 +46,22 @@ class Budget:
         return max(self.most - self.spent, 0)
 
     def __str__(self) -> str:
-        return describe(self.period, self.measure, self.most, self.agent)
+        return describe(self.period, self.measure, self.most, named(self.agent, self.schedule))
 
 
-def describe(period: Period, measure: Measure, most: int, agent: str = "") -> str:
+Of = Agent | Schedule | None
+"""Whose spending is bounded; None: all of the user's."""
+
+
+def named(agent: str, schedule: int | None = None) -> str:
+    """Whose budget it is, in words; empty for the user's."""
+    return agent if schedule is None else f"schedule {schedule}"
+
+
+def describe(period: Period, measure: Measure, most: int, whose: str = "") -> str:
     """A budget in a few words, such as `$5.00 a day`."""
     whole = {Period.DAY: "a day", Period.MONTH: "a month", Period.TOTAL: "in all"}[period]
-    of = f" for {agent}" if agent else ""
+    of = f" for {whose}" if whose else ""
     return f"{shown(measure, most)} {whole}{of}"
 
 
@@ -64,19 +75,24 @@ class Budgets:
 
     def list(self, day: str) -> list[Budget]:
         """All, with what is spent in the periods that `day` is in: first the user's, then by agent."""
-        names = {
-            row.id: row.name
-            for row in self._connection.execute(
-                select(agents.c.id, agents.c.name).where(agents.c.user_id == self._user.id)
-            )
-        }
+        mine = select(agents.c.id, agents.c.name).where(agents.c.user_id == self._user.id)
+        of_schedules = select(schedules.c.id, agents.c.name).join(agents, schedules.c.agent_id == agents.c.id)
+        names = {(Scope.AGENT.value, row.id): row.name for row in self._connection.execute(mine)}
+        bounded = select(budgets.c.scope_id).where(
+            budgets.c.user_id == self._user.id, budgets.c.scope == Scope.SCHEDULE.value
+        )
+        for row in self._connection.execute(of_schedules.where(schedules.c.id.in_(bounded))):
+            names[Scope.SCHEDULE.value, row.id] = row.name
         rows = self._connection.execute(
             select(budgets).where(budgets.c.user_id == self._user.id, budgets.c.most.is_not(None))
         )
-        found = [self._budget(row, names.get(row.scope_id, ""), day) for row in rows]
-        return sorted(found, key=lambda each: (each.agent, list(Period).index(each.period), each.measure))
+        found = [self._budget(row, names.get((row.scope, row.scope_id), ""), day) for row in rows]
+        periods = list(Period)
+        return sorted(
+            found, key=lambda e: (e.agent, e.schedule or 0, periods.index(e.period), e.measure.value)
+        )
 
-    def set(self, agent: Agent | None, period: Period, measure: Measure, most: int, day: str) -> Budget:
+    def set(self, of: Of, period: Period, measure: Measure, most: int, day: str) -> Budget:
         """Bound a measure over a period, for an agent or for all together; replaces what was set.
 
         Raises:
@@ -88,23 +104,23 @@ class Budgets:
                 field="limit",
                 remedy="Give what may be used at most; 0 allows nothing.",
             )
-        self._put(agent, period, measure, most)
-        return self.get(agent, period, measure, day)
+        self._put(of, period, measure, most)
+        return self.get(of, period, measure, day)
 
-    def get(self, agent: Agent | None, period: Period, measure: Measure, day: str) -> Budget:
+    def get(self, of: Of, period: Period, measure: Measure, day: str) -> Budget:
         """Raises NotFound."""
-        row = self._row(agent, period, measure)
+        row = self._row(of, period, measure)
         if row is None or row.most is None:
-            raise _missing(agent, period, measure)
-        return self._budget(row, "" if agent is None else agent.name, day)
+            raise _missing(of, period, measure)
+        return self._budget(row, _agent_of(of), day)
 
-    def remove(self, agent: Agent | None, period: Period, measure: Measure) -> None:
+    def remove(self, of: Of, period: Period, measure: Measure) -> None:
         """Bound it no more. One that came from the settings does not come back. Raises NotFound."""
-        row = self._row(agent, period, measure)
+        row = self._row(of, period, measure)
         if row is None or row.most is None:
-            raise _missing(agent, period, measure)
-        if agent is None:
-            self._put(agent, period, measure, None)
+            raise _missing(of, period, measure)
+        if of is None:
+            self._put(of, period, measure, None)
         else:
             self._connection.execute(delete(budgets).where(budgets.c.id == row.id))
 
@@ -159,12 +175,11 @@ class Budgets:
 
     # -- rows -------------------------------------------------------------------------------------
 
-    def _row(self, agent: Agent | None, period: Period, measure: Measure) -> Any:
-        scope = Scope.USER if agent is None else Scope.AGENT
+    def _row(self, of: Of, period: Period, measure: Measure) -> Any:
         statement = select(budgets).where(
             budgets.c.user_id == self._user.id,
-            budgets.c.scope == scope.value,
-            budgets.c.scope_id == (0 if agent is None else agent.id),
+            budgets.c.scope == _scope(of).value,
+            budgets.c.scope_id == (0 if of is None else of.id),
             budgets.c.period == period.value,
             budgets.c.measure == measure.value,
         )
@@ -172,7 +187,7 @@ class Budgets:
 
     def _put(
         self,
-        agent: Agent | None,
+        of: Of,
         period: Period,
         measure: Measure,
         most: int | None,
@@ -183,8 +198,8 @@ class Budgets:
         values = {"most": most, "by_default": by_default, "warned": "", "stopped": ""}
         statement = insert(budgets).values(
             user_id=self._user.id,
-            scope=(Scope.USER if agent is None else Scope.AGENT).value,
-            scope_id=0 if agent is None else agent.id,
+            scope=_scope(of).value,
+            scope_id=0 if of is None else of.id,
             period=period.value,
             measure=measure.value,
             **values,
@@ -198,6 +213,7 @@ class Budgets:
         spent = ledger.spent(Scope(row.scope), row.scope_id, period, day).of(measure)
         return Budget(
             agent=agent,
+            schedule=row.scope_id if row.scope == Scope.SCHEDULE.value else None,
             period=period,
             measure=measure,
             most=row.most,
@@ -207,13 +223,36 @@ class Budgets:
 
 
 def forget_agent(connection: Connection, agent_id: int) -> None:
-    """An agent is deleted, and with it what bounds it. What it has spent stays in the user's sums."""
-    mine = (budgets.c.scope == Scope.AGENT.value) & (budgets.c.scope_id == agent_id)
-    connection.execute(delete(budgets).where(mine))
+    """An agent is to be deleted: what bounds it goes first. What it has spent stays in the user's sums."""
+    its_schedules = select(schedules.c.id).where(schedules.c.agent_id == agent_id)
+    of_agent = (budgets.c.scope == Scope.AGENT.value) & (budgets.c.scope_id == agent_id)
+    of_schedule = (budgets.c.scope == Scope.SCHEDULE.value) & budgets.c.scope_id.in_(its_schedules)
+    connection.execute(delete(budgets).where(of_agent | of_schedule))
 
 
-def _missing(agent: Agent | None, period: Period, measure: Measure) -> NotFound:
-    of = "" if agent is None else f" of {short(agent.name)}"
+def _scope(of: Of) -> Scope:
+    match of:
+        case None:
+            return Scope.USER
+        case Agent():
+            return Scope.AGENT
+        case Schedule():
+            return Scope.SCHEDULE
+
+
+def _agent_of(of: Of) -> str:
+    match of:
+        case None:
+            return ""
+        case Agent():
+            return of.name
+        case Schedule():
+            return of.agent
+
+
+def _missing(of: Of, period: Period, measure: Measure) -> NotFound:
+    whose = named(_agent_of(of), of.id if isinstance(of, Schedule) else None)
+    told = f" of {short(whose)}" if whose else ""
     return NotFound(
-        f"there is no budget {period}-{measure}{of}", field="name", remedy="List the budgets that exist."
+        f"there is no budget {period}-{measure}{told}", field="name", remedy="List the budgets that exist."
     )

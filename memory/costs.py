@@ -24,6 +24,8 @@ class Scope(StrEnum):
     USER = "user"
     """All agents of a user together."""
     AGENT = "agent"
+    SCHEDULE = "schedule"
+    """All runs of a schedule."""
 
 
 class Period(StrEnum):

@@ -105,6 +105,18 @@ class Database:
         self._put(_Request(work, waiter))
         return await waiter
 
+    def rewrite(self) -> Future[None]:
+        """Write the whole file anew, so that no byte of what was deleted is left in it, or beside it.
+
+        It takes as long as it takes to read and write the file, as much disk again, and writers wait.
+        """
+        future: Future[None] = Future()
+        try:
+            self._put(_Request(_rewrite, future, alone=True))
+        except Unavailable as error:
+            future.set_exception(error)
+        return future
+
     def _put(self, request: _Request) -> None:
         with self._gate:
             if self._closed:
@@ -137,8 +149,8 @@ class Database:
         while (request := self._queue.get()) is not None:
             if size >= COMPANY:
                 time.sleep(LINGER_SECONDS)
-            batch, last = [request], False
-            while len(batch) < BATCH:
+            batch, alone, last = [request], None, False
+            while len(batch) < BATCH and not batch[-1].alone:
                 try:
                     more = self._queue.get_nowait()
                 except queue.Empty:
@@ -147,8 +159,12 @@ class Database:
                     last = True
                     break
                 batch.append(more)
+            if batch[-1].alone:
+                alone = batch.pop()
             size = len(batch)
             self._commit(batch)
+            if alone is not None:
+                self._do_alone(alone)
             if last:
                 return
 
@@ -172,6 +188,17 @@ class Database:
                 listener()
             except Exception:
                 log.exception("a listener failed after a commit")
+
+    def _do_alone(self, request: _Request) -> None:
+        """What SQLite does in no transaction."""
+        if not request.begin():
+            return
+        try:
+            with translated():
+                outcome: _Outcome = request.work(self._connection), None
+        except BaseException as error:
+            outcome = None, error
+        _answer([request], [outcome])
 
     def _attempt(self, request: _Request) -> _Outcome:
         # Savepoints go straight to the driver: two statements less through SQLAlchemy for each request.
@@ -219,17 +246,32 @@ _Outcome: TypeAlias = tuple[Any, BaseException | None]
 class _Request:
     """What is to be done, and who waits for it: a thread, or a task on an event loop."""
 
-    __slots__ = ("waiter", "work")
+    __slots__ = ("alone", "waiter", "work")
 
-    def __init__(self, work: Callable[[Connection], Any], waiter: _Waiter) -> None:
+    def __init__(self, work: Callable[[Connection], Any], waiter: _Waiter, *, alone: bool = False) -> None:
         self.work = work
         self.waiter = waiter
+        self.alone = alone
+        """Whether it shares no transaction, and has none."""
 
     def begin(self) -> bool:
         """Whether it is still wanted; from now on it cannot be cancelled."""
         if isinstance(self.waiter, Future):
             return self.waiter.set_running_or_notify_cancel()
         return not self.waiter.cancelled()
+
+
+def _rewrite(connection: Connection) -> None:
+    below = driver(connection)
+    below.execute("VACUUM")
+    end = time.monotonic() + BUSY_SECONDS
+    # The log has pages from before, and readers may still need them.
+    while below.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        if time.monotonic() > end:
+            raise Unavailable(
+                "readers kept the write-ahead log from being emptied", remedy="Purge again, without a name."
+            )
+        time.sleep(0.02)
 
 
 def _fail(batch: list[_Request], error: Exception) -> None:

@@ -21,7 +21,7 @@ from .clock import to_micros
 from .costs import Amounts, Estimate, Measure, Period, Price, Scope, price_of
 from .prepared import Prepared
 from .records import ModelCall, Run, User
-from .tables import budgets, model_calls, prices, reservations, spending
+from .tables import budgets, model_calls, occurrences, prices, reservations, spending
 
 WARN_AT = 0.8
 """Share of a budget at which its owner is told, once in each period."""
@@ -40,7 +40,8 @@ _applying = Prepared(
         budgets.c.user_id == bindparam("user"),
         budgets.c.most.is_not(None),
         (budgets.c.scope == Scope.USER.value)
-        | ((budgets.c.scope == Scope.AGENT.value) & (budgets.c.scope_id == bindparam("agent"))),
+        | ((budgets.c.scope == Scope.AGENT.value) & (budgets.c.scope_id == bindparam("agent")))
+        | ((budgets.c.scope == Scope.SCHEDULE.value) & (budgets.c.scope_id == bindparam("schedule"))),
     )
     .order_by(budgets.c.id)
 )
@@ -56,6 +57,7 @@ _add = Prepared(
         set_={name: spending.c[name] + _adding.excluded[name] for name in _AMOUNTS},
     )
 )
+_schedule = Prepared(select(occurrences.c.schedule_id).where(occurrences.c.run_id == bindparam("root")))
 _prices = Prepared(select(prices).where(prices.c.user_id == bindparam("user")))
 _reserve = Prepared(insert(reservations).returning(reservations.c.id))
 _reserved = Prepared(select(reservations).where(reservations.c.id == bindparam("id")))
@@ -83,6 +85,8 @@ class Standing:
 
     id: int
     scope: Scope
+    scope_id: int
+    """Number of the agent or schedule; 0 for the user."""
     period: Period
     measure: Measure
     most: int
@@ -151,7 +155,8 @@ class Ledger:
 
         The last call that begins below a limit may end above it: by what that call costs, and no more.
         """
-        spent = [each for each in self.standing(wanted.agent_id, wanted.day) if each.over]
+        schedule = self.schedule(run.root)
+        spent = [each for each in self.standing(wanted.agent_id, wanted.day, schedule) if each.over]
         if spent:
             under_way = _under_way.first(self._connection, {"user": self._user.id})
             held = {Measure.MONEY: under_way.money, Measure.TOKENS: under_way.tokens}
@@ -161,6 +166,7 @@ class Ledger:
         row = {
             "user_id": self._user.id,
             "agent_id": wanted.agent_id,
+            "schedule_id": schedule,
             "run_id": run.id,
             "root_id": run.root,
             "step": wanted.step,
@@ -179,7 +185,7 @@ class Ledger:
             model_calls=1,
             steps=int(wanted.call == 0),
         )
-        self._count(wanted.agent_id, wanted.day, amounts)
+        self._count(wanted.agent_id, schedule, wanted.day, amounts)
         return Reserved(id=reserved, unpriced=unpriced)
 
     def settle(self, reserved: int, cost: ModelCall, *, micros: int = 0) -> list[Standing]:
@@ -197,19 +203,20 @@ class Ledger:
             steps=int(row.call == 0),
             micros=micros,
         )
-        self._count(row.agent_id, row.day, actual - _held(row))
-        return self._warnings(row.agent_id, row.day)
+        self._count(row.agent_id, row.schedule_id, row.day, actual - _held(row))
+        return self._warnings(row.agent_id, row.schedule_id, row.day)
 
     def release(self, reserved: int) -> None:
         """The call came to nothing, and nobody bills it."""
         row = _reserved.first(self._connection, {"id": reserved})
         _release.run(self._connection, {"id": reserved})
-        self._count(row.agent_id, row.day, Amounts() - _held(row))
+        self._count(row.agent_id, row.schedule_id, row.day, Amounts() - _held(row))
 
-    def work(self, agent_id: int, day: str, micros: int) -> None:
-        """Count time at work that no call of a model has counted."""
+    def work(self, agent_id: int, day: str, micros: int, root: int | None = None) -> None:
+        """Count time at work that no call of a model has counted; `root` is the run whose time it was."""
         if micros > 0:
-            self._count(agent_id, day, Amounts(micros=micros))
+            schedule = None if root is None else self.schedule(root)
+            self._count(agent_id, schedule, day, Amounts(micros=micros))
 
     def settle_left(self) -> int:
         """Settle what a daemon that was killed has left, at its estimate; returns how many calls.
@@ -238,11 +245,17 @@ class Ledger:
 
     # -- sums -------------------------------------------------------------------------------------
 
-    def standing(self, agent_id: int, day: str) -> list[Standing]:
-        """The budgets that bound an agent, and what is spent of each in the period that `day` is in."""
+    def schedule(self, root: int) -> int | None:
+        """The schedule that a root run is of."""
+        found: int | None = _schedule.scalar(self._connection, {"root": root})
+        return found
+
+    def standing(self, agent_id: int, day: str, schedule: int | None = None) -> list[Standing]:
+        """The budgets that bound an agent's run, and what is spent of each in the period that `day` is in."""
         sums: dict[tuple[str, int, str], Amounts] = {}
         found = []
-        for row in _applying.all(self._connection, {"user": self._user.id, "agent": agent_id}):
+        given = {"user": self._user.id, "agent": agent_id, "schedule": schedule}
+        for row in _applying.all(self._connection, given):
             key = (row.scope, row.scope_id, row.period)
             if key not in sums:
                 sums[key] = self.spent(Scope(row.scope), row.scope_id, Period(row.period), day)
@@ -251,6 +264,7 @@ class Ledger:
                 Standing(
                     id=row.id,
                     scope=Scope(row.scope),
+                    scope_id=row.scope_id,
                     period=Period(row.period),
                     measure=measure,
                     most=row.most,
@@ -280,21 +294,24 @@ class Ledger:
             _stop.run(self._connection, {"budget": each.id, "on_day": day})
         return fresh
 
-    def _warnings(self, agent_id: int, day: str) -> list[Standing]:
+    def _warnings(self, agent_id: int, schedule: int | None, day: str) -> list[Standing]:
         near = [
             each
-            for each in self.standing(agent_id, day)
+            for each in self.standing(agent_id, day, schedule)
             if each.near and not _same(each.period, each.told, day)
         ]
         for each in near:
             _warn.run(self._connection, {"budget": each.id, "on_day": day})
         return near
 
-    def _count(self, agent_id: int, day: str, amounts: Amounts) -> None:
+    def _count(self, agent_id: int, schedule: int | None, day: str, amounts: Amounts) -> None:
         of = {name: getattr(amounts, name) for name in _AMOUNTS}
+        scopes = [(Scope.USER, 0), (Scope.AGENT, agent_id)]
+        if schedule is not None:
+            scopes.append((Scope.SCHEDULE, schedule))
         rows = [
             {"user_id": self._user.id, "scope": scope.value, "scope_id": id, "day": each, **of}
-            for scope, id in ((Scope.USER, 0), (Scope.AGENT, agent_id))
+            for scope, id in scopes
             for each in (day, "")
         ]
         _add.run_all(self._connection, rows)

@@ -30,7 +30,17 @@ from .records import (
     User,
 )
 from .settling import settle
-from .tables import agents, channel_calls, events, journal, messages, model_calls, questions, runs
+from .tables import (
+    agents,
+    channel_calls,
+    events,
+    journal,
+    messages,
+    model_calls,
+    occurrences,
+    questions,
+    runs,
+)
 
 _EVENT = [column.label(f"woke_{column.name}") for column in events.c]
 _joined: Select[Any] = (
@@ -308,13 +318,14 @@ class Runs:
     def usage(
         self, group: str = "", *, since: datetime | None = None, until: datetime | None = None
     ) -> list[tuple[str, Usage]]:
-        """Usage of the user's agents, in all or by `agent`, `model`, `day` or `run` (newest 1,000)."""
+        """Usage of the user's agents, in all or by agent, model, day, run (newest 1,000) or schedule."""
         keys: dict[str, Any] = {
             "": func.max(""),
             "agent": agents.c.name,
             "model": model_calls.c.model,
             "day": model_calls.c.day,
             "run": model_calls.c.run_id,
+            "schedule": occurrences.c.schedule_id,
         }
         key = keys[group]
         statement = (
@@ -324,6 +335,8 @@ class Runs:
             .order_by(key.desc())
             .limit(1000)
         )
+        if group == "schedule":
+            statement = statement.join(occurrences, occurrences.c.run_id == model_calls.c.root_id)
         if group:
             statement = statement.group_by(key)
         if since is not None:
@@ -428,6 +441,8 @@ def _label(group: str, key: Any, agent: str) -> str:
             return f"agents/{key}"
         case "run":
             return f"agents/{agent}/runs/{key}"
+        case "schedule":
+            return f"agents/{agent}/schedules/{key}"
     return str(key)
 
 

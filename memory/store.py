@@ -47,8 +47,10 @@ from .news import News, idle, news
 from .outbox import Outbox, forget
 from .permits import Permits
 from .prepared import Prepared
+from .purging import Purging
 from .questions import Questions
 from .records import Agent, User
+from .retention import BATCH, Retentions, governed
 from .runs import Runs, answered, held_up, unfinished, waking
 from .schedules import Schedules, due, times, waiting
 from .shared import Shared
@@ -198,13 +200,13 @@ class House:
                 return []
             now = self.clock.now()
             users = {user.id: user for user in Accounts(connection, now).users(most=ALL)}
-            stopped = {
-                (user, agent): any(
-                    each.over for each in Ledger(connection, now, users[user]).standing(agent, day)
-                )
-                for user, agent in {(user, agent) for user, agent, _ in found}
-            }
-            return [(users[user], run) for user, agent, run in found if not stopped[user, agent]]
+            free = []
+            for user_id, agent_id, run_id in found:
+                ledger = Ledger(connection, now, users[user_id])
+                standing = ledger.standing(agent_id, day, ledger.schedule(run_id))
+                if not any(each.over for each in standing):
+                    free.append((users[user_id], run_id))
+            return free
 
     def for_all(self, work: Callable[[Transaction], T]) -> Future[list[T]]:
         """Run `work` for each user, in one transaction."""
@@ -226,6 +228,20 @@ class House:
     def forget_parcels(self) -> Future[int]:
         """Drop what channels have acknowledged and is over a week old; returns how many rows."""
         return self.database.write(lambda c: forget(c, self.clock.now()))
+
+    def expire(self) -> int:
+        """Hide and thin variables as the rules of their spaces say; gives how many. May take long."""
+        with self.database.reading() as connection:
+            found = governed(connection)
+            users = {user.id: user for user in Accounts(connection, self.clock.now()).users(most=ALL)}
+        count = 0
+        for user_id, space in found:
+            store = self.store(users[user_id])
+            due = store.read(lambda tx, space=space: tx.retentions(space).due())  # type: ignore[misc]
+            for at in range(0, len(due), BATCH):
+                some = due[at : at + BATCH]
+                count += store.submit(lambda tx, s=space, d=some: tx.retentions(s).apply(d)).result()  # type: ignore[misc]
+        return count
 
     def sweep(self) -> int:
         """Delete what deleted agents and broken uploads have left; returns how many pieces. May take long."""
@@ -321,6 +337,10 @@ class Transaction:
         return Ledger(self._connection, self.now, self.user)
 
     @property
+    def purging(self) -> Purging:
+        return Purging(self._connection, self.now, self.user)
+
+    @property
     def uploads(self) -> Uploads:
         return Uploads(self._connection, self.now, self.user.id)
 
@@ -350,6 +370,10 @@ class Transaction:
                 remedy="Each agent has one of its own name; list the agents.",
             )
         return Space(self._connection, self.now, self.user.id, space_id, name)
+
+    def retentions(self, space: str) -> Retentions:
+        """Raises NotFound."""
+        return Retentions(self._connection, self.now, self.user, self.space(space))
 
     def log(self, agent: str) -> Log:
         """Raises NotFound."""

@@ -450,6 +450,8 @@ reservations = Table(
     Column("id", BigId, primary_key=True),
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("agent_id", BigInteger, nullable=False),
+    # The schedule whose run it is, if it is of one.
+    Column("schedule_id", BigInteger),
     Column("run_id", BigInteger, nullable=False),
     Column("root_id", BigInteger, nullable=False),
     Column("step", Integer, nullable=False),
@@ -486,7 +488,7 @@ budgets = Table(
     Column("id", BigId, primary_key=True),
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("scope", Text, nullable=False),
-    # The agent's number; 0 for the user.
+    # The number of the agent or schedule; 0 for the user.
     Column("scope_id", BigInteger, nullable=False),
     Column("period", Text, nullable=False),
     Column("measure", Text, nullable=False),
@@ -507,6 +509,34 @@ prices = Table(
     Column("input", BigInteger, nullable=False),
     Column("cached", BigInteger, nullable=False),
     Column("output", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+purges = Table(
+    "purges",
+    metadata,
+    # That something was erased, and how much; nothing of what.
+    Column("id", BigId, primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("space", Text, nullable=False),
+    Column("variables", BigInteger, nullable=False),
+    Column("versions", BigInteger, nullable=False),
+    Column("runs", BigInteger, nullable=False),
+    Column("messages", BigInteger, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+retentions = Table(
+    "retentions",
+    metadata,
+    # How long variables are kept whose names begin so; of a pinned one it is the whole name.
+    Column("space_id", ForeignKey("spaces.id", ondelete="CASCADE"), primary_key=True),
+    Column("prefix", Text, primary_key=True),
+    Column("seconds", BigInteger),
+    Column("versions", BigInteger),
+    Column("pinned", Boolean, nullable=False),
     sqlite_with_rowid=False,
 )
 

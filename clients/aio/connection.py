@@ -63,17 +63,23 @@ class Connection:
         return self._channel
 
     async def call(
-        self, method: grpc.aio.UnaryUnaryMultiCallable[Q, R], request: Q, *, once: bool = False
+        self,
+        method: grpc.aio.UnaryUnaryMultiCallable[Q, R],
+        request: Q,
+        *,
+        once: bool = False,
+        seconds: float | None = None,
     ) -> R:
         """One request, one answer; tried again while the daemon cannot be reached and there is time.
 
         Args:
             once: Never try again: the request has an effect and no `request_id`.
+            seconds: For what takes longer than the client's timeout.
 
         Raises:
             RlmdError: what the daemon says, or `Unavailable`, or `DeadlineExceeded`.
         """
-        patience = Patience(self.timeout)
+        patience = Patience(seconds or self.timeout)
         known: Unavailable | None = None
         while True:
             self.check_open()

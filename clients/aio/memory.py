@@ -20,15 +20,19 @@ from rlmd.clients.check import (
     check_type,
 )
 from rlmd.clients.parts import Parts, Progress, is_large, is_stream
-from rlmd.clients.records import Hit, Kind, Match, Origin, Variable, Version
+from rlmd.clients.records import Erased, Hit, Kind, Match, Origin, Purge, Retention, Variable, Version
 from rlmd.clients.values import from_value, to_interval, to_time, to_value
 from rlmd.errors import InvalidInput, NotFound, PreconditionFailed, TooLarge
+from rlmd.proto.rlmd.v1 import forgetting_pb2
 from rlmd.proto.rlmd.v1 import memory_pb2 as pb
+from rlmd.proto.rlmd.v1.forgetting_pb2_grpc import ForgettingStub
 from rlmd.proto.rlmd.v1.memory_pb2_grpc import MemoryStub
 
 from .connection import Connection, request_id
 from .large import Reader, write
 
+LONG_SECONDS = 3600.0
+"""For a purge, which writes the whole database anew."""
 When = datetime | str | None
 """A time; a text is ISO 8601, in the machine's zone if it names none."""
 
@@ -42,6 +46,7 @@ class Memory:
     def __init__(self, connection: Connection, space: str) -> None:
         self._connection = connection
         self._stub = MemoryStub(connection.channel)
+        self._forgetting = ForgettingStub(connection.channel)
         self.space = space
         self._parent = f"spaces/{space}"
 
@@ -337,6 +342,80 @@ class Memory:
             name=self._name(name), note=check_str(note, "note"), request_id=request_id()
         )
         return decode.written(await self._connection.call(self._stub.UndeleteVariable, request))
+
+    async def keep(
+        self, prefix: str, *, seconds: int | None = None, versions: int | None = None
+    ) -> Retention:
+        """Say how long variables are kept whose names begin so; the longest prefix that fits a name counts.
+
+        Args:
+            seconds: Those that nobody has written for so long are deleted, which hides them.
+            versions: So many of the last versions are kept; older ones are erased, and cannot come back.
+        """
+        rule = forgetting_pb2.Retention(
+            prefix=check_str(prefix, "prefix"),
+            seconds=check_optional_int(seconds, "seconds", 1),
+            versions=check_optional_int(versions, "versions", 1),
+        )
+        return await self._retain(rule)
+
+    async def pin(self, name: str) -> Retention:
+        """No rule of `keep` touches this variable."""
+        return await self._retain(forgetting_pb2.Retention(prefix=check_str(name, "prefix"), pinned=True))
+
+    async def unkeep(self, prefix: str) -> None:
+        """Drop the rule for exactly this prefix, or unpin this name.
+
+        Raises:
+            NotFound: there is none.
+        """
+        request = forgetting_pb2.DeleteRetentionRequest(
+            parent=self._parent, prefix=check_str(prefix, "prefix")
+        )
+        await self._connection.call(self._forgetting.DeleteRetention, request)
+
+    async def retentions(self) -> list[Retention]:
+        """The rules of `keep` and `pin`, in the order of their prefixes."""
+        request = forgetting_pb2.ListRetentionsRequest(parent=self._parent)
+        answer = await self._connection.call(self._forgetting.ListRetentions, request)
+        return [decode.retention(message) for message in answer.retentions]
+
+    async def _retain(self, rule: forgetting_pb2.Retention) -> Retention:
+        request = forgetting_pb2.SetRetentionRequest(parent=self._parent, retention=rule)
+        return decode.retention(await self._connection.call(self._forgetting.SetRetention, request))
+
+    async def purge(self, *names: str, prefix: str | None = None, text: str = "", note: str = "") -> Erased:
+        """Erase variables with all their past, to the last byte. There is no way back, and it takes long.
+
+        What runs that wrote or read them have in their journals goes too. Without any argument it finishes a
+        purge that was cut off.
+
+        Args:
+            prefix: All variables whose names begin so.
+            text: Also messages, and whatever else holds this text.
+            note: Why; kept in the list of purges.
+
+        Raises:
+            NotFound: there is no such variable, not even a deleted one.
+            PreconditionFailed: a run that is not over has to do with it, or others hold the text.
+        """
+        request = forgetting_pb2.PurgeVariablesRequest(
+            parent=self._parent,
+            names=[check_str(name, "names") for name in names],
+            prefix=None if prefix is None else check_str(prefix, "prefix"),
+            text=check_str(text, "text"),
+            note=check_str(note, "note"),
+        )
+        answer = await self._connection.call(
+            self._forgetting.PurgeVariables, request, once=True, seconds=LONG_SECONDS
+        )
+        return decode.erased(answer)
+
+    async def purges(self) -> list[Purge]:
+        """That something was purged, in whatever space of yours, newest first."""
+        request = forgetting_pb2.ListPurgesRequest(page_size=1000)
+        pages = self._connection.pages(self._forgetting.ListPurges, request, "purges")
+        return [decode.purge(message) async for message in pages]
 
     async def size(self, name: str) -> int:
         """Characters of a text, bytes of bytes, items of a list or dict.

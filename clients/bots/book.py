@@ -39,6 +39,8 @@ class Person:
     """Who they are there: it does not change, as names do."""
     name: str
     channel: str
+    external: bool = False
+    """Whether what they say is text from outside, and not the owner's word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,12 +103,13 @@ class Book:
             self._write(replace(page, strangers=(*open_, made)))
             return made
 
-    def let_in(self, code: str, channel: str = "") -> Person:
+    def let_in(self, code: str, channel: str = "", *, external: bool = False) -> Person:
         """Confirm a code: the stranger is a channel from now on.
 
         Args:
             channel: Its name; several people, or one on several messengers, may share one. Empty means
                 one made of the person's name.
+            external: Whether what they say is text from outside, and not the owner's word.
 
         Raises:
             NotFound: there is no such code, or its hour is over.
@@ -128,7 +131,7 @@ class Book:
             if not channel and any(each.channel == name for each in others):
                 remedy = "Name another with `--as`, or say `--as " + name + "` if it is the same person."
                 raise AlreadyExists(f"There is a channel {name} already.", field="channel", remedy=remedy)
-            person = Person(bot=found.bot, id=found.id, name=found.name, channel=name)
+            person = Person(bot=found.bot, id=found.id, name=found.name, channel=name, external=external)
             rest = tuple(each for each in page.strangers if each is not found)
             self._write(_Page(people=(*others, person), strangers=rest))
             return person

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from rlmd.clients.aio.client import Client
 from rlmd.clients.channels.task import Channel
 from rlmd.clients.patience import Patience
-from rlmd.clients.records import Message, Question
+from rlmd.clients.records import Message, Origin, Question
 from rlmd.errors import DeadlineExceeded, Exhausted, RlmdError, Unavailable
 
 from . import texts
@@ -145,7 +145,7 @@ class Bot:
         task.add_done_callback(self._work.discard)
 
     def _line(self, person: Person) -> _Line:
-        channel = self._client.channel(person.channel)
+        channel = self._client.channel(person.channel, external=person.external)
         line = _Line(person, channel, asyncio.ensure_future(_keep_connected(channel)))
 
         @channel.on_message
@@ -199,7 +199,10 @@ class Bot:
             memory = self._client.agent(self._agent).memory
 
             async def upload() -> None:
-                await memory.upload(name, io.BytesIO(data), text=texts.is_text(data), note=note)
+                # Whoever sends it: what stands in it, somebody else may have written.
+                await memory.upload(
+                    name, io.BytesIO(data), text=texts.is_text(data), note=note, origin=Origin.EXTERNAL
+                )
 
             await _persist(upload)
         except RlmdError as error:

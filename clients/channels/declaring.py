@@ -53,6 +53,7 @@ class Declaring:
         *,
         name: str = "",
         side_effects: bool = True,
+        trusted: bool = False,
         time_limit: float | timedelta | None = None,
         offline: WhenOffline = "wait",
     ) -> Callable[[F], F]: ...
@@ -64,6 +65,7 @@ class Declaring:
         Args:
             name: Under which it is offered; empty means its own.
             side_effects: Whether it changes something in the world.
+            trusted: Whether what it gives is as good as your own word, and not text from outside.
             time_limit: Seconds, or a timedelta, that a call may take with all its waiting; None means a day.
             offline: What a call does while nobody is connected: `wait`, or `fail` at once.
 

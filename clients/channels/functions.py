@@ -70,6 +70,7 @@ def offered(
     *,
     name: str = "",
     side_effects: bool = True,
+    trusted: bool = False,
     time_limit: float | timedelta | None = None,
     offline: WhenOffline = "wait",
 ) -> Offered:
@@ -91,6 +92,7 @@ def offered(
         parameters_json=parameters_json,
         result_json=result_json,
         side_effects=check_bool(side_effects, "side_effects"),
+        trusted=check_bool(trusted, "trusted"),
         offline=check_choice(offline, OFFLINE, "offline"),
     )
     if time_limit is not None:

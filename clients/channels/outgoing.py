@@ -28,11 +28,15 @@ class Outgoing:
         self._queue: asyncio.Queue[pb.ConnectRequest | None] | None = None
         self._ack_queued = False
 
-    def begin(self, channel: str, functions: Iterable[pb.Function]) -> AsyncIterator[pb.ConnectRequest]:
+    def begin(
+        self, channel: str, functions: Iterable[pb.Function], external: bool
+    ) -> AsyncIterator[pb.ConnectRequest]:
         """The requests of a new connection. What was under way on the last one comes first."""
         self._queue = asyncio.Queue()
         self._ack_queued = False
-        hello = pb.Hello(channel=channel, functions=functions, after_sequence=self.processed)
+        hello = pb.Hello(
+            channel=channel, functions=functions, after_sequence=self.processed, external=external
+        )
         self._put(pb.ConnectRequest(hello=hello))
         for say, _ in self._says.values():
             self._put(pb.ConnectRequest(say=say))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 import grpc
 
-from rlmd.clients.check import check_seconds, check_str
+from rlmd.clients.check import check_bool, check_seconds, check_str
 from rlmd.clients.decode import last
 from rlmd.clients.errors import from_rpc
 from rlmd.clients.patience import Patience
@@ -49,10 +49,17 @@ class Channel(Declaring):
     """
 
     def __init__(
-        self, connection: Connection, name: str, *, grace: float = GRACE, declared: Declared | None = None
+        self,
+        connection: Connection,
+        name: str,
+        *,
+        external: bool = False,
+        grace: float = GRACE,
+        declared: Declared | None = None,
     ) -> None:
         super().__init__(name, declared or Declared())
         self._connection = connection
+        self._external = check_bool(external, "external")
         self._grace = check_seconds(grace, "grace")
         self._out = Outgoing()
         self._serving = Serving(self._declared, self._out, Threads(THREADS), self._find)
@@ -210,7 +217,9 @@ class Channel(Declaring):
     async def _connect(self) -> None:
         """One connection, from its beginning to its end."""
         stub = ChannelsStub(self._connection.channel)
-        requests = self._out.begin(self.name, [each.message for each in self._declared.functions.values()])
+        requests = self._out.begin(
+            self.name, [each.message for each in self._declared.functions.values()], self._external
+        )
         stream = self._stream = stub.Connect(requests, metadata=self._connection.metadata)
         try:
             async for response in stream:

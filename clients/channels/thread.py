@@ -6,7 +6,7 @@ import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rlmd.clients.check import check_seconds
+from rlmd.clients.check import check_bool, check_seconds
 from rlmd.clients.decode import last
 from rlmd.errors import PreconditionFailed
 
@@ -32,9 +32,12 @@ class Channel(Declaring):
     Functions and handlers run on threads of their own, and may use this channel and its client.
     """
 
-    def __init__(self, connection: Connection, name: str, *, grace: float = GRACE) -> None:
+    def __init__(
+        self, connection: Connection, name: str, *, external: bool = False, grace: float = GRACE
+    ) -> None:
         super().__init__(name, Declared())
         self._connection = connection
+        self._external = check_bool(external, "external")
         self._grace = check_seconds(grace, "grace")
         self._lock = threading.Lock()
         self._inner: tuple[task.Channel, AsyncConnection] | None = None
@@ -125,7 +128,9 @@ class Channel(Declaring):
         from . import task
 
         connection = Connection(self._connection.address, self._connection.timeout)
-        return task.Channel(connection, self.name, grace=self._grace, declared=self._declared), connection
+        return task.Channel(
+            connection, self.name, external=self._external, grace=self._grace, declared=self._declared
+        ), connection
 
     def _offers_changed(self) -> None:
         if (inner := self._inner) is not None:

@@ -126,7 +126,7 @@ def revoke_token(app: App, name: str) -> None:
         rlmd usage --by model --json
     """,
 )
-@click.option("--by", type=click.Choice(["agent", "model", "day", "run"]), help="A row for each.")
+@click.option("--by", type=click.Choice(["agent", "model", "day", "run", "schedule"]), help="A row for each.")
 @click.option("--after", metavar="TIME", help="Only from then on.")
 @click.option("--before", metavar="TIME", help="Only until before then.")
 @pass_app

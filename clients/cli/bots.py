@@ -93,10 +93,18 @@ def discord(app: App, token_file: Path, proxy: str | None, agent: str) -> None:
 )
 @click.option("--listen", default="127.0.0.1:8421", show_default=True, metavar="HOST:PORT", help="Where.")
 @click.option("--sender", default="", metavar="NAME", help="Who says it; else the user.")
+@click.option("--trusted", is_flag=True, help="Take what they say for your word, not for text from outside.")
 @agent_option
 @pass_app
 def webhook(
-    app: App, channel: str, secret_file: Path, scheme: str, listen: str, sender: str, agent: str
+    app: App,
+    channel: str,
+    secret_file: Path,
+    scheme: str,
+    listen: str,
+    sender: str,
+    trusted: bool,
+    agent: str,
 ) -> None:
     """Take signed HTTP requests until Ctrl-C, and say their bodies to an agent."""
     from rlmd.clients.bots.signed import WAYS, key
@@ -110,7 +118,7 @@ def webhook(
     async def work(client: Client) -> None:
         from rlmd.clients.bots.webhook import Webhook
 
-        async with client.channel(channel) as connected:
+        async with client.channel(channel, external=not trusted) as connected:
             await connected.start()
             hook = Webhook(connected, agent, secret, WAYS[scheme], sender)
 
@@ -124,18 +132,19 @@ def webhook(
 
 @bot.command(
     examples="""
-        rlmd bot pair ABCD-EFGH
         rlmd bot pair ABCD-EFGH --as ann
+        rlmd bot pair ABCD-EFGH --as neighbour --external
     """
 )
 @click.argument("code")
 @click.option(
     "--as", "channel", default="", metavar="CHANNEL", help="The channel to be; else made of the name."
 )
+@click.option("--external", is_flag=True, help="Take what they say for text from outside, not for your word.")
 @pass_app
-def pair(app: App, code: str, channel: str) -> None:
+def pair(app: App, code: str, channel: str, external: bool) -> None:
     """Let somebody in who was given a code, as a channel of their own."""
-    person = Book(app.settings.data).let_in(code, channel)
+    person = Book(app.settings.data).let_in(code, channel, external=external)
     if app.json:
         out.print_json(person)
     else:

@@ -21,6 +21,7 @@ MEASURES = click.Choice(["money", "tokens", "model_calls", "steps", "seconds"])
         rlmd budget list
         rlmd budget set day money 2.50
         rlmd budget set total tokens 1000000 --agent researcher
+        rlmd budget set month money 1 --schedule 3
         rlmd budget remove day tokens
     """,
 )
@@ -39,7 +40,7 @@ def list_budgets(app: App, agent: str) -> None:
         out.print_json(found)
         return
     rows = [
-        (each.agent or "all agents", each.period, each.measure, _amount(each, each.spent),
+        (_whose(each) or "all agents", each.period, each.measure, _amount(each, each.spent),
          _amount(each, each.limit), out.bar(each.spent, each.limit), out.local(each.end_time),
          "default" if each.by_default else "")
         for each in found
@@ -60,19 +61,20 @@ def list_budgets(app: App, agent: str) -> None:
 @click.argument("what", type=MEASURES)
 @click.argument("limit")
 @click.option("--agent", "-a", default="", metavar="NAME", help="Only this agent; else all together.")
+@click.option("--schedule", default="", metavar="ID", help="Only the runs of this schedule.")
 @pass_app
-def set_budget(app: App, period: str, what: str, limit: str, agent: str) -> None:
+def set_budget(app: App, period: str, what: str, limit: str, agent: str, schedule: str) -> None:
     """Bound what may be used in a day, a month or in all. Money is in dollars, time in seconds.
 
     Runs that wait for this budget go on if there is more now.
     """
     with app.client() as client:
         # click has checked the choices; mypy cannot know.
-        made = client.budgets.set(period, what, _number(limit, what), agent=agent)  # type: ignore[arg-type]
+        made = client.budgets.set(period, what, _number(limit, what), agent=agent, schedule=schedule)  # type: ignore[arg-type]
     if app.json:
         out.print_json(made)
         return
-    of = f" for {made.agent}" if made.agent else ""
+    of = f" for {_whose(made)}" if made.agent else ""
     out.say(f"{_amount(made, made.limit)} {_each(period)}{of}; {_amount(made, made.spent)} used so far.")
 
 
@@ -80,11 +82,12 @@ def set_budget(app: App, period: str, what: str, limit: str, agent: str) -> None
 @click.argument("period", type=PERIODS)
 @click.argument("what", type=MEASURES)
 @click.option("--agent", "-a", default="", metavar="NAME", help="That of this agent; else of all together.")
+@click.option("--schedule", default="", metavar="ID", help="That of this schedule.")
 @pass_app
-def remove_budget(app: App, period: str, what: str, agent: str) -> None:
+def remove_budget(app: App, period: str, what: str, agent: str, schedule: str) -> None:
     """Take a budget away. Runs that wait for it go on."""
     with app.client() as client:
-        client.budgets.remove(period, what, agent=agent)  # type: ignore[arg-type]
+        client.budgets.remove(period, what, agent=agent, schedule=schedule)  # type: ignore[arg-type]
     if app.json:
         out.print_json({"removed": f"{period} {what}"})
     else:
@@ -158,6 +161,10 @@ def _number(limit: str, what: str) -> float:
 
 def _amount(each: Budget, value: float) -> str:
     return dollars(value) if each.measure == "money" else f"{value:,.0f} {each.measure}"
+
+
+def _whose(each: Budget) -> str:
+    return f"schedule {each.schedule}" if each.schedule else each.agent
 
 
 def _each(period: str) -> str:

@@ -59,6 +59,7 @@ def show(app: App, name: str) -> None:
         {
             "channel": found.name,
             "state": _state(found),
+            "says": "text from outside" if found.external else "its owner's words",
             "last seen": out.local(found.seen_time),
             "pending": found.pending,
         }

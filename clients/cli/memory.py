@@ -28,6 +28,12 @@ from .progress import shown
     lazy={
         "import": "transfer:import_",
         "export": "transfer:export",
+        "keep": "keeping:keep",
+        "pin": "keeping:pin",
+        "unkeep": "keeping:unkeep",
+        "kept": "keeping:kept",
+        "purge": "purging:purge",
+        "purges": "purging:purges",
         "changes": "changes:changes",
         "tidy": "changes:tidy",
     },

@@ -15,7 +15,7 @@ from rlmd.proto.rlmd.v1.admin_pb2_grpc import AdminStub
 
 from .connection import Connection
 
-Grouping = Literal["", "agent", "model", "day", "run"]
+Grouping = Literal["", "agent", "model", "day", "run", "schedule"]
 
 _GROUPINGS = {
     "": pb.USAGE_GROUPING_UNSPECIFIED,
@@ -23,6 +23,7 @@ _GROUPINGS = {
     "model": pb.USAGE_GROUPING_MODEL,
     "day": pb.USAGE_GROUPING_DAY,
     "run": pb.USAGE_GROUPING_RUN,
+    "schedule": pb.USAGE_GROUPING_SCHEDULE,
 }
 
 
@@ -91,7 +92,7 @@ class Admin:
         after: datetime | str | None = None,
         before: datetime | str | None = None,
     ) -> list[Usage]:
-        """What your agents used: one total, or a row for each agent, model, day (UTC) or run."""
+        """What your agents used: one total, or a row for each agent, model, day, run or schedule."""
         request = pb.GetUsageRequest(
             group_by=check_choice(by, _GROUPINGS, "by"),
             after=to_time(after, "after"),

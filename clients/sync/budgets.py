@@ -14,6 +14,7 @@ from rlmd.proto.rlmd.v1 import budgets_pb2 as pb
 from rlmd.proto.rlmd.v1.budgets_pb2_grpc import BudgetsStub
 
 from .connection import Connection
+from .questions import ANY_AGENT
 
 Period = Literal["day", "month", "total"]
 Measure = Literal["money", "tokens", "model_calls", "steps", "seconds"]
@@ -36,26 +37,30 @@ class Budgets:
         answer = self._connection.call(self._stub.ListBudgets, request)
         return [decode.budget(message) for message in answer.budgets]
 
-    def set(self, period: Period, measure: Measure, limit: float, *, agent: str = "") -> Budget:
+    def set(
+        self, period: Period, measure: Measure, limit: float, *, agent: str = "", schedule: str = ""
+    ) -> Budget:
         """Bound what may be used in a time. Runs that wait for this budget go on if there is more now.
 
         Args:
             limit: Dollars, tokens, calls, steps or seconds; 0 allows nothing.
             agent: Only this agent; empty means all of yours together.
+            schedule: Only the runs of this schedule, by its number or name.
 
         Raises:
-            NotFound: there is no such agent.
+            NotFound: there is no such agent or schedule.
             InvalidInput: the limit is negative, or no number.
         """
         budget = pb.Budget(
             agent=_agent(agent),
+            schedule=_schedule(agent, schedule),
             period=check_choice(period, decode.PERIODS, "period"),
             measure=check_choice(measure, decode.MEASURES, "measure"),
             limit=check_amount(limit, measure, "limit"),
         )
         return decode.budget(self._connection.call(self._stub.SetBudget, pb.SetBudgetRequest(budget=budget)))
 
-    def remove(self, period: Period, measure: Measure, *, agent: str = "") -> None:
+    def remove(self, period: Period, measure: Measure, *, agent: str = "", schedule: str = "") -> None:
         """Take a budget away. Runs that wait for it go on.
 
         Raises:
@@ -63,6 +68,7 @@ class Budgets:
         """
         request = pb.DeleteBudgetRequest(
             agent=_agent(agent),
+            schedule=_schedule(agent, schedule),
             period=check_choice(period, decode.PERIODS, "period"),
             measure=check_choice(measure, decode.MEASURES, "measure"),
         )
@@ -100,3 +106,7 @@ class Budgets:
 
 def _agent(name: str) -> str:
     return f"agents/{name}" if check_str(name, "agent") else ""
+
+
+def _schedule(agent: str, schedule: str) -> str:
+    return f"agents/{agent or ANY_AGENT}/schedules/{schedule}" if check_str(schedule, "schedule") else ""

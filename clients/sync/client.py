@@ -83,13 +83,14 @@ class Client:
         """A handle on an agent, by its name. Asks the daemon nothing yet."""
         return Agent(self._connection, name)
 
-    def channel(self, name: str, *, grace: float = 10) -> Channel:
+    def channel(self, name: str, *, external: bool = False, grace: float = 10) -> Channel:
         """A standing connection as a channel. It connects when it starts, serves or says something.
 
         Args:
+            external: Whether it carries what others say: text from outside, and not your own word.
             grace: Seconds that calls under way get to finish when it is closed.
         """
-        return Channel(self._connection, name, grace=grace)
+        return Channel(self._connection, name, external=external, grace=grace)
 
     def channels(self) -> list[ChannelInfo]:
         """Your channels that have ever connected, in the order of their names."""

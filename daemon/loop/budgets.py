@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rlmd.daemon.models.api import Request
-from rlmd.memory.budgets import describe
+from rlmd.memory.budgets import describe, named
 from rlmd.memory.costs import MILLION, Estimate, Measure, Period, Scope, next_start, shown
 from rlmd.memory.ledger import Refused, Reserved, Standing, Wanted
 from rlmd.memory.records import Agent, ModelCall, Origin, Run
@@ -116,9 +116,10 @@ def spent(equipment: Equipment, agent: Agent, refused: Refused, day: str, mark: 
     return Spent(until, f"{_used_up(last, agent)} {_goes_on(equipment, last, agent, day)}", mark)
 
 
-def low(tx: Transaction, agent: Agent, day: str) -> str:
+def low(tx: Transaction, agent: Agent, run: Run, day: str) -> str:
     """A line for the prompt about what is left, if of any budget it is less than half; else nothing."""
-    found = [each for each in tx.ledger.standing(agent.id, day) if each.left * 2 < each.most]
+    standing = tx.ledger.standing(agent.id, day, tx.ledger.schedule(run.root))
+    found = [each for each in standing if each.left * 2 < each.most]
     if not found:
         return ""
     each = min(found, key=lambda each: each.left / each.most)
@@ -126,7 +127,8 @@ def low(tx: Transaction, agent: Agent, day: str) -> str:
 
 
 def _named(each: Standing, agent: Agent) -> str:
-    return describe(each.period, each.measure, each.most, agent.name if each.scope is Scope.AGENT else "")
+    whose = {Scope.USER: "", Scope.AGENT: agent.name, Scope.SCHEDULE: named(agent.name, each.scope_id)}
+    return describe(each.period, each.measure, each.most, whose[each.scope])
 
 
 def _used_up(each: Standing, agent: Agent) -> str:
@@ -134,7 +136,11 @@ def _used_up(each: Standing, agent: Agent) -> str:
 
 
 def _goes_on(equipment: Equipment, each: Standing, agent: Agent, day: str) -> str:
-    whose = f" --agent {agent.name}" if each.scope is Scope.AGENT else ""
+    whose = {
+        Scope.USER: "",
+        Scope.AGENT: f" --agent {agent.name}",
+        Scope.SCHEDULE: f" --schedule {each.scope_id}",
+    }[each.scope]
     raised = f"when it is raised (`rlmd budget set {each.period} {each.measure} LIMIT{whose}`)"
     until = next_start(each.period, day, equipment.zone)
     if until is None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from rlmd.errors import InvalidInput, NotFound, PreconditionFailed
 from rlmd.memory import questions
+from rlmd.memory.blanking import refuse_purged
 from rlmd.memory.records import Entry, EntryKind, Run
 from rlmd.memory.store import Transaction
 
@@ -38,6 +39,7 @@ def fork(tx: Transaction, run: Run, at: int, answer: Any = MISSING) -> Run:
             f"run {run.id} is a child of run {run.parent}", field="name", remedy=f"Fork run {run.root}."
         )
     rows = tx.journal(run.id).entries()
+    refuse_purged(run, rows)
     call = next((row for row in rows if row.kind is EntryKind.CALL and row.call == at), None)
     if call is None:
         raise NotFound(

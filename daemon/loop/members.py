@@ -96,7 +96,7 @@ class Members(Clerk):
         # Nobody is asked for what is not granted.
         self._store.read(lambda tx: sharing.spot(tx, place, verb, name))
         where = str(name).partition("/")[0]
-        about = consequence(f"{where}.write", [name, *args], call.kwargs)
+        about = consequence([f"{where}.write"], [name, *args], call.kwargs)
         await self.approve(call, None if entry is not None else self._row(call), about)
 
     def _calling(self, call: Call) -> hiving.Calling:
@@ -128,7 +128,7 @@ def _consequence(call: Call) -> Consequence:
     where, *args = call.args
     method = call.name.rpartition(".")[2]
     member = args.pop(0) if method in hive.TO_ONE else where or hive.NAME
-    return consequence(f"{hive.identifier(member)}.{method}", args, call.kwargs)
+    return consequence([f"{hive.identifier(member)}.{method}"], args, call.kwargs)
 
 
 def done(call: Call) -> str:

@@ -202,7 +202,7 @@ class Others(Clerk):
         self._check_company("schedule")
         if call.name not in ("schedule.cancel", "schedule.pause"):
             row = None if entry is not None else self._row(call)
-            await self.approve(call, row, consequence(call.name, call.args, call.kwargs))
+            await self.approve(call, row, consequence([call.name], call.args, call.kwargs))
 
     def _is_external(self, channel: str) -> bool:
         found = self._store.read(lambda tx: tx.channels.find(channel))

@@ -138,7 +138,7 @@ async def _card(equipment: Equipment, store: Store, agent: Agent, run: Run, room
     event, zone = run.event, equipment.zone
     # A few point reads are faster here than a thread is woken.
     space, facts, there, recent = store.read(lambda tx: _state(tx, agent, run))
-    budget = store.read(lambda tx: low(tx, agent, equipment.today()))
+    budget = store.read(lambda tx: low(tx, agent, run, equipment.today()))
     hits = await _memories(equipment, Shelf(space_id=space), event.text)
     head = f"It is {equipment.local_now():%A, %Y-%m-%d %H:%M %Z}. {budget}{cut(facts, int(room * FACTS))}"
     if there:

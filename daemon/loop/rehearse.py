@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from rlmd.daemon.repl.api import Call, Limits, Outcome, StepResult
 from rlmd.daemon.repl.session import Session
 from rlmd.errors import PreconditionFailed
+from rlmd.memory.blanking import refuse_purged
 from rlmd.memory.records import Agent, Run, RunLimits
 from rlmd.memory.store import Store
 
@@ -73,6 +74,7 @@ async def rehearse(equipment: Equipment, store: Store, agent: Agent, run: Run) -
         )
     began = time.monotonic()
     entries = store.read(lambda tx: tx.journal(run.id).entries())
+    refuse_purged(run, entries)
     past = pasts.read(entries)
     runner = Runner(equipment, store, agent, run, Tree(RunLimits()), context=pasts.context(entries))
     runner.host.count = 0

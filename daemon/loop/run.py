@@ -175,7 +175,7 @@ class Runner:
     def _count_work(self, tx: Transaction) -> None:
         """The time since the last call of a model belongs to the budgets too; a child's is its root's."""
         if self._run.parent is None:
-            tx.ledger.work(self._agent.id, self._equipment.today(), self._tree.worked())
+            tx.ledger.work(self._agent.id, self._equipment.today(), self._tree.worked(), self._run.id)
 
     def _past(self) -> Past:
         if self._run.start_time is None:

@@ -33,6 +33,7 @@ _GROUPS = {
     pb.USAGE_GROUPING_MODEL: "model",
     pb.USAGE_GROUPING_DAY: "day",
     pb.USAGE_GROUPING_RUN: "run",
+    pb.USAGE_GROUPING_SCHEDULE: "schedule",
 }
 
 

@@ -60,6 +60,13 @@ POLICY: dict[str, dict[str, Access]] = {
         "SetPrice": Access.USER,
         "DeletePrice": Access.USER,
     },
+    "rlmd.v1.Forgetting": {
+        "ListRetentions": Access.USER,
+        "SetRetention": Access.USER,
+        "DeleteRetention": Access.USER,
+        "PurgeVariables": Access.USER,
+        "ListPurges": Access.USER,
+    },
     "rlmd.v1.Memory": {
         "GetVariable": Access.USER,
         "ListVariables": Access.USER,

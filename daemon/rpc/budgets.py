@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from google.protobuf.empty_pb2 import Empty
 
-from rlmd.memory.budgets import Budget
+from rlmd.memory.budgets import Budget, Of
 from rlmd.memory.costs import PRICED_ON, SHIPPED, Measure, Period, Price, next_start
 from rlmd.memory.store import Transaction
 from rlmd.proto.rlmd.v1 import budgets_pb2 as pb
 from rlmd.proto.rlmd.v1.budgets_pb2_grpc import BudgetsServicer
 
 from .errors import about
-from .names import agent_name, agent_of
+from .names import agent_name, agent_of, schedule_name, schedule_of
+from .runs import ALL_AGENTS
 from .service import Service
 from .values import time_to, unknown
 
@@ -47,26 +50,25 @@ class Budgets(Service, BudgetsServicer):
 
     async def SetBudget(self, request: pb.SetBudgetRequest, context: object) -> pb.Budget:
         given = request.budget
-        name, period, measure = _key(given.agent, given.period, given.measure, "budget.")
+        whose = _whose(given.agent, given.schedule, "budget.")
+        period, measure = _key(given.period, given.measure, "budget.")
         day = self.backend.engine.today()
 
         def work(tx: Transaction) -> Budget:
-            agent = None if name is None else tx.agents.get(name)
-            return tx.budgets.set(agent, period, measure, given.limit, day)
+            return tx.budgets.set(whose(tx), period, measure, given.limit, day)
 
         store = self.store()
-        with about("budget.agent"):
+        with about("budget.schedule" if given.schedule else "budget.agent"):
             changed = await store.write(work)
         await self.backend.engine.budgets_changed(store)
         return self._budget(changed)
 
     async def DeleteBudget(self, request: pb.DeleteBudgetRequest, context: object) -> Empty:
-        name, period, measure = _key(request.agent, request.period, request.measure)
+        whose = _whose(request.agent, request.schedule)
+        period, measure = _key(request.period, request.measure)
         store = self.store()
-        with about("agent"):
-            await store.write(
-                lambda tx: tx.budgets.remove(None if name is None else tx.agents.get(name), period, measure)
-            )
+        with about("schedule" if request.schedule else "agent"):
+            await store.write(lambda tx: tx.budgets.remove(whose(tx), period, measure))
         await self.backend.engine.budgets_changed(store)
         return Empty()
 
@@ -92,18 +94,29 @@ class Budgets(Service, BudgetsServicer):
             limit=record.most,
             spent=record.spent,
             by_default=record.by_default,
+            schedule=schedule_name(record.agent, record.schedule) if record.schedule else "",
             end_time=time_to(next_start(record.period, engine.today(), engine.zone)),
         )
 
 
-def _key(agent: str, period: int, measure: int, inside: str = "") -> tuple[str | None, Period, Measure]:
-    """Of which agent, over which time, of what. Raises InvalidInput."""
-    name = agent_of(agent, f"{inside}agent") if agent else None
+def _whose(agent: str, schedule: str, inside: str = "") -> Callable[[Transaction], Of]:
+    """Finds whose budget it is. Raises InvalidInput."""
+    if schedule:
+        of, label = schedule_of(schedule, f"{inside}schedule")
+        return lambda tx: tx.schedules.find(label, agent=None if of == ALL_AGENTS else of)
+    if agent:
+        name = agent_of(agent, f"{inside}agent")
+        return lambda tx: tx.agents.get(name)
+    return lambda tx: None
+
+
+def _key(period: int, measure: int, inside: str = "") -> tuple[Period, Measure]:
+    """Over which time, of what. Raises InvalidInput."""
     if period not in PERIODS:
         raise unknown(period, f"{inside}period", pb.BudgetPeriod.keys())
     if measure not in MEASURES:
         raise unknown(measure, f"{inside}measure", pb.BudgetMeasure.keys())
-    return name, PERIODS[pb.BudgetPeriod.ValueType(period)], MEASURES[pb.BudgetMeasure.ValueType(measure)]
+    return PERIODS[pb.BudgetPeriod.ValueType(period)], MEASURES[pb.BudgetMeasure.ValueType(measure)]
 
 
 def _price(record: Price) -> pb.Price:

@@ -33,6 +33,8 @@ from rlmd.proto.rlmd.v1 import (
     budgets_pb2_grpc,
     channels_pb2,
     channels_pb2_grpc,
+    forgetting_pb2,
+    forgetting_pb2_grpc,
     hives_pb2,
     hives_pb2_grpc,
     memory_pb2,
@@ -51,6 +53,7 @@ from .api import Backend
 from .auth import Gate
 from .budgets import Budgets
 from .channels import Channels
+from .forgetting import Forgetting
 from .hives import Hives
 from .memory import Memory
 from .questions import Questions
@@ -65,6 +68,7 @@ FILES = (
     agents_pb2,
     budgets_pb2,
     channels_pb2,
+    forgetting_pb2,
     hives_pb2,
     memory_pb2,
     questions_pb2,
@@ -163,6 +167,7 @@ class Server:
         agents_pb2_grpc.add_AgentsServicer_to_server(Agents(backend), gate)
         budgets_pb2_grpc.add_BudgetsServicer_to_server(Budgets(backend), gate)
         channels_pb2_grpc.add_ChannelsServicer_to_server(Channels(backend), gate)
+        forgetting_pb2_grpc.add_ForgettingServicer_to_server(Forgetting(backend), gate)
         hives_pb2_grpc.add_HivesServicer_to_server(Hives(backend), gate)
         memory_pb2_grpc.add_MemoryServicer_to_server(Memory(backend), gate)
         questions_pb2_grpc.add_QuestionsServicer_to_server(Questions(backend), gate)

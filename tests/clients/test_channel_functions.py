@@ -195,6 +195,7 @@ def _private() -> None: ...
         (nothing, {"name": "class"}, "name"),
         (nothing, {"name": 3}, "name"),
         (nothing, {"side_effects": "no"}, "side_effects"),
+        (nothing, {"trusted": 1}, "trusted"),
         (nothing, {"offline": "sleep"}, "offline"),
         (nothing, {"time_limit": 0}, "time_limit"),
         (nothing, {"time_limit": "1h"}, "time_limit"),

@@ -241,17 +241,18 @@ def test_who_waited_for_an_answer_is_told_who_gave_it(board: Switchboard, client
 
 
 def test_a_function_that_is_offered_later_is_offered_too(board: Switchboard, client: rlmd.Client) -> None:
-    with client.channel("home") as channel:
+    with client.channel("home", external=True) as channel:
         channel.start()
 
-        @channel.function(side_effects=False, offline="fail", time_limit=5)
+        @channel.function(side_effects=False, trusted=True, offline="fail", time_limit=5)
         def now() -> str:
             """The time."""
             return "12:00"
 
         board.wait(lambda: len(board.hellos) == 2)
     (offer,) = board.hellos[1].functions
-    assert (offer.name, offer.doc, offer.side_effects) == ("now", "The time.", False)
+    assert (offer.name, offer.doc, offer.side_effects, offer.trusted) == ("now", "The time.", False, True)
+    assert [hello.external for hello in board.hellos] == [True, True]
     assert (offer.offline, offer.time_limit.seconds) == (pb.OFFLINE_FAIL, 5)
 
 

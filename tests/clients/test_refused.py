@@ -53,6 +53,18 @@ REFUSED: list[tuple[str, Call]] = [
     ("version", lambda c: m(c).download("n", "file", version=BIG)),
     ("values", lambda c: m(c).set_all([1])),
     ("name", lambda c: m(c).set_all({3: 1})),
+    ("prefix", lambda c: m(c).keep(3, seconds=1)),
+    ("seconds", lambda c: m(c).keep("n", seconds=0)),
+    ("seconds", lambda c: m(c).keep("n", seconds=10**12)),
+    ("seconds", lambda c: m(c).keep("n")),
+    ("versions", lambda c: m(c).keep("n", versions="3")),
+    ("prefix", lambda c: m(c).pin("")),
+    ("prefix", lambda c: m(c).unkeep(None)),
+    ("names", lambda c: m(c).purge(3)),
+    ("prefix", lambda c: m(c).purge(prefix=3)),
+    ("text", lambda c: m(c).purge(text=None)),
+    ("text", lambda c: m(c).purge(text="ab")),
+    ("note", lambda c: m(c).purge("n", note=3)),
     ("query", lambda c: m(c).search(None)),
     ("k", lambda c: m(c).search("x", k="a")),
     ("k", lambda c: m(c).search("x", k=1 << 40)),
@@ -140,6 +152,7 @@ REFUSED: list[tuple[str, Call]] = [
     ("n", lambda c: c.hives.crossings(n=-1)),
     ("channel", lambda c: c.channel(3)),  # type: ignore[arg-type]
     ("grace", lambda c: c.channel("x", grace="long")),  # type: ignore[arg-type]
+    ("external", lambda c: c.channel("x", external=1)),  # type: ignore[arg-type]
     ("agent", lambda c: c.channel("x").say("hi", 3)),  # type: ignore[arg-type]
     ("text", lambda c: c.channel("x").say(b"hi")),  # type: ignore[arg-type]
     ("sender", lambda c: c.channel("x").say("hi", sender=3)),  # type: ignore[arg-type]
@@ -195,7 +208,18 @@ REFUSED: list[tuple[str, Call]] = [
 ]
 """A field, and a call that gives what it cannot be."""
 
-WITHOUT_ARGUMENTS = {"close", "status", "agents", "get", "wait", "whoami", "users", "prices"}
+WITHOUT_ARGUMENTS = {
+    "close",
+    "status",
+    "agents",
+    "get",
+    "wait",
+    "whoami",
+    "users",
+    "prices",
+    "purges",
+    "retentions",
+}
 
 
 @pytest.fixture(scope="module")

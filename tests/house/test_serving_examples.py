@@ -148,11 +148,17 @@ def watcher_line(watcher: Served) -> str:
 SHELL = ["from channels import computer", "x = await computer.shell({}, seconds=20)", "reply(str(x))"]
 
 
+def permit(reader: Reader) -> None:
+    """As the example says: else a program that has read an output asks before the next command."""
+    assert reader.types("rlmd permit add computer.shell")[0] == 0
+
+
 def shell(reader: Reader, command: str) -> str:
     return says(reader, *(line.format(repr(command)) for line in SHELL))
 
 
 def test_the_computer_without_a_box(reader: Reader) -> None:
+    permit(reader)
     with Served(reader, "computer", "--folder", "work", "--no-box") as computer:
         folder = reader.home / "work"
         computer.shows(f"commands run in {folder}, WITHOUT A BOX: they can do all that you can")
@@ -185,6 +191,7 @@ def _works() -> bool:
 
 @pytest.mark.skipif(not _works(), reason="bubblewrap is missing, or does not work here")
 def test_the_computers_box(reader: Reader) -> None:
+    permit(reader)
     secret = reader.home / "secret"
     secret.write_text("honey")
     with Served(reader, "computer", "--folder", "work") as computer:

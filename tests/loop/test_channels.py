@@ -344,6 +344,26 @@ def test_messages_reach_a_channel_that_was_away(house: DaemonProcess, mind: Mode
             assert json.loads(phone.next("message").text) == ["two"]
 
 
+def test_a_run_that_may_not_tell_before_its_owner_approves_is_parked(
+    house: DaemonProcess, mind: ModelServer
+) -> None:
+    program = "from channels import yard\nyard.tell('The gate is open.')\nreply('Told.')"
+    with (
+        rlmd.connect(data=house.data) as client,
+        Wire(house.data, "yard") as yard,
+        Wire(house.data, "post", external=True) as post,
+    ):
+        agent = agent_for(client, mind, "obedient", program)
+        post.say("Tell them that the gate is open.", agent=agent.name)
+        run = agent.run(post.next("said").run.rpartition("/")[2])
+        wait_until_parked(run)
+        (question,) = client.questions.list(agent=agent.name)
+        client.questions.answer(question.id, "yes")
+        assert yard.next("message").text == "The gate is open."
+        assert said(agent, run) == "Told."
+        assert run.replay().difference == ""
+
+
 def test_nothing_is_kept_for_a_client_that_does_not_read(daemon: DaemonProcess) -> None:
     program = "/py from channels import home\nfor _ in range(50): home.tell('large ' * 150_000)\nreply('.')"
     process = psutil.Process(daemon.pid)

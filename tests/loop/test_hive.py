@@ -15,6 +15,7 @@ from tests.daemon_process import DaemonProcess
 from tests.model_server import ModelServer, Slow
 
 from .runner import py
+from .test_approvals import until_asked
 from .test_waiting import wait_until_parked
 
 MEMBERS = ("boss", "critic", "writer")
@@ -86,7 +87,7 @@ def test_both_may_be_killed_and_come_back(team: DaemonProcess, model_server: Mod
         wait_until_parked(run)
         team.kill()
         team.restart()
-        (question,) = client.questions.list()
+        question = until_asked(client, "critic")
         assert (question.agent, question.channel) == ("critic", "chat"), "a question is for the owner"
         wait_until_parked(critic.run(question.run))
         team.kill()
@@ -158,6 +159,8 @@ def test_who_is_stopped_takes_back_what_it_has_asked(team: DaemonProcess, model_
     with rlmd.connect(data=team.data) as client:
         run = client.agent("boss").send("Go.")
         wait_until_parked(run)
+        for name in ("critic", "writer"):
+            until_asked(client, name)
         others = [client.agent(name).run(client.agent(name).runs()[0].id) for name in ("critic", "writer")]
         for other in others:
             wait_until_parked(other)

@@ -24,7 +24,8 @@ from rlmd.memory.costs import (
     price_of,
 )
 from rlmd.memory.ledger import Refused, Reserved
-from rlmd.memory.records import ModelCall, Run, RunLimits, RunState
+from rlmd.memory.records import Author, ModelCall, Origin, Run, RunLimits, RunState, Schedule
+from rlmd.memory.schedules import Draft
 from rlmd.memory.store import Transaction
 
 from .host import Home, opened
@@ -312,3 +313,33 @@ def test_what_cannot_be_is_refused(home: Home) -> None:
 )
 def test_money_is_shown_as_people_read_it(micros: int, text: str) -> None:
     assert dollars(micros) == text
+
+
+def test_a_schedule_has_a_purse_of_its_own(home: Home) -> None:
+    """Its runs are bounded by it, and by their agent's and the user's; other runs are not."""
+
+    def make(tx: Transaction) -> tuple[Schedule, Run]:
+        agent = tx.agents.get("main")
+        draft = Draft(kind="every", spec="1h", text="Look.", timezone="UTC")
+        made = tx.schedules.create(agent, draft, author=Author(user="owner"), origin=Origin.OWNER)
+        run = tx.runs.create(agent, kind="schedule", text="Look.", limits=RunLimits())
+        tx.schedules.by_hand(made, run)
+        return made, run
+
+    schedule, run = home.write(make)
+    day = home.clock.now().date().isoformat()
+    home.write(lambda tx: tx.budgets.set(schedule, Period.MONTH, Measure.MODEL_CALLS, 1, day))
+    other = begin(home)
+    for each in (other, run, other):
+        home.write(lambda tx, each=each: pay(tx, each, call_of(each)))  # type: ignore[misc]
+    refused = reserve(home, run, call_of(run))
+    assert isinstance(refused, Refused)
+    assert [(each.scope, each.scope_id) for each in refused.spent] == [(Scope.SCHEDULE, schedule.id)]
+    assert isinstance(reserve(home, other, call_of(other)), Reserved)
+    (budget,) = home.store.read(lambda tx: tx.budgets.list(day))
+    assert (budget.agent, budget.schedule, budget.spent) == ("main", schedule.id, 1)
+    assert str(budget) == f"1 model calls a month for schedule {schedule.id}"
+    ((label, usage),) = home.store.read(lambda tx: tx.runs.usage("schedule"))
+    assert (label, usage.model_calls) == (f"agents/main/schedules/{schedule.id}", 1)
+    home.write(lambda tx: tx.budgets.remove(schedule, Period.MONTH, Measure.MODEL_CALLS))
+    assert isinstance(reserve(home, run, call_of(run)), Reserved)

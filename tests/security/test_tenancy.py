@@ -12,7 +12,15 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from rlmd.memory.records import EntryKind, Form
-from rlmd.proto.rlmd.v1 import agents_pb2, budgets_pb2, channels_pb2, hives_pb2, memory_pb2, schedules_pb2
+from rlmd.proto.rlmd.v1 import (
+    agents_pb2,
+    budgets_pb2,
+    channels_pb2,
+    forgetting_pb2,
+    hives_pb2,
+    memory_pb2,
+    schedules_pb2,
+)
 from tests.daemon.rpc.host import METHODS, Client, Daemon, Refusal, daemon, methods, refusal
 
 CANARY = "canary-7f3a"
@@ -153,6 +161,13 @@ def requests(of: Theirs) -> dict[str, dict[str, Any]]:
         "ListBudgets": {"agent": agent},
         "SetBudget": {"budget": budgets_pb2.Budget(agent=agent, period=DAY, measure=MONEY, limit=1)},
         "DeleteBudget": {"agent": agent, "period": DAY, "measure": MONEY},
+        "ListRetentions": {"parent": space},
+        "SetRetention": {
+            "parent": space,
+            "retention": forgetting_pb2.Retention(prefix="diary", seconds=1),
+        },
+        "DeleteRetention": {"parent": space, "prefix": "diary"},
+        "PurgeVariables": {"parent": space, "prefix": ""},
         "ListRuns": {"parent": agent},
         "GetRun": {"name": run},
         "WatchRun": {"name": run},
@@ -169,7 +184,7 @@ def requests(of: Theirs) -> dict[str, dict[str, Any]]:
 
 OWN = {
     *("CreateAgent", "ListAgents", "GetStatus", "GetSelf", "GetUsage", "Connect", "ListChannels"),
-    *("ListPrices", "SetPrice", "DeletePrice", "PreviewSchedule", "StopAll", "ResumeAll"),
+    *("ListPrices", "SetPrice", "DeletePrice", "ListPurges", "PreviewSchedule", "StopAll", "ResumeAll"),
     *("CreateHive", "ListHives"),
 }
 """Methods that name nothing that exists; what is said on a stream of Connect is in test_channels.py."""

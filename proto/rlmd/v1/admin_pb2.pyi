@@ -37,6 +37,8 @@ class _UsageGroupingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UsageGr
     """By day in the daemon's time zone."""
     USAGE_GROUPING_RUN: _UsageGrouping.ValueType  # 4
     """By run; the newest 1,000."""
+    USAGE_GROUPING_SCHEDULE: _UsageGrouping.ValueType  # 5
+    """By schedule; only the calls of their runs."""
 
 class UsageGrouping(_UsageGrouping, metaclass=_UsageGroupingEnumTypeWrapper):
     """How usage is grouped."""
@@ -51,6 +53,8 @@ USAGE_GROUPING_DAY: UsageGrouping.ValueType  # 3
 """By day in the daemon's time zone."""
 USAGE_GROUPING_RUN: UsageGrouping.ValueType  # 4
 """By run; the newest 1,000."""
+USAGE_GROUPING_SCHEDULE: UsageGrouping.ValueType  # 5
+"""By schedule; only the calls of their runs."""
 Global___UsageGrouping: _TypeAlias = UsageGrouping  # noqa: Y015
 
 @_typing.final
@@ -602,7 +606,9 @@ class UsageRow(_message.Message):
     GROUP_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
     group: _builtins.str
-    """The group: `agents/{agent}`, a model's name, a day such as `2026-11-01`, or a run's name; empty for the total."""
+    """The group: `agents/{agent}`, a model's name, a day such as `2026-11-01`, or the name of a run or schedule;
+    empty for the total.
+    """
     @_builtins.property
     def usage(self) -> _runs_pb2.UsageTotals:
         """What it used."""

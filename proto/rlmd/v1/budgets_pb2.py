@@ -26,37 +26,37 @@ from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n rlmd/proto/rlmd/v1/budgets.proto\x12\x07rlmd.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc7\x01\n\x06\x42udget\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12%\n\x06period\x18\x02 \x01(\x0e\x32\x15.rlmd.v1.BudgetPeriod\x12\'\n\x07measure\x18\x03 \x01(\x0e\x32\x16.rlmd.v1.BudgetMeasure\x12\r\n\x05limit\x18\x04 \x01(\x03\x12\r\n\x05spent\x18\x05 \x01(\x03\x12\x12\n\nby_default\x18\x06 \x01(\x08\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"R\n\x05Price\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05input\x18\x02 \x01(\x03\x12\x0e\n\x06\x63\x61\x63hed\x18\x03 \x01(\x03\x12\x0e\n\x06output\x18\x04 \x01(\x03\x12\x0b\n\x03own\x18\x05 \x01(\x08\"#\n\x12ListBudgetsRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\"7\n\x13ListBudgetsResponse\x12 \n\x07\x62udgets\x18\x01 \x03(\x0b\x32\x0f.rlmd.v1.Budget\"3\n\x10SetBudgetRequest\x12\x1f\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x0f.rlmd.v1.Budget\"t\n\x13\x44\x65leteBudgetRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12%\n\x06period\x18\x02 \x01(\x0e\x32\x15.rlmd.v1.BudgetPeriod\x12\'\n\x07measure\x18\x03 \x01(\x0e\x32\x16.rlmd.v1.BudgetMeasure\"\x13\n\x11ListPricesRequest\"H\n\x12ListPricesResponse\x12\x1e\n\x06prices\x18\x01 \x03(\x0b\x32\x0e.rlmd.v1.Price\x12\x12\n\nshipped_on\x18\x02 \x01(\t\"0\n\x0fSetPriceRequest\x12\x1d\n\x05price\x18\x01 \x01(\x0b\x32\x0e.rlmd.v1.Price\"#\n\x12\x44\x65letePriceRequest\x12\r\n\x05model\x18\x01 \x01(\t*v\n\x0c\x42udgetPeriod\x12\x1d\n\x19\x42UDGET_PERIOD_UNSPECIFIED\x10\x00\x12\x15\n\x11\x42UDGET_PERIOD_DAY\x10\x01\x12\x17\n\x13\x42UDGET_PERIOD_MONTH\x10\x02\x12\x17\n\x13\x42UDGET_PERIOD_TOTAL\x10\x03*\xba\x01\n\rBudgetMeasure\x12\x1e\n\x1a\x42UDGET_MEASURE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x42UDGET_MEASURE_MONEY\x10\x01\x12\x19\n\x15\x42UDGET_MEASURE_TOKENS\x10\x02\x12\x1e\n\x1a\x42UDGET_MEASURE_MODEL_CALLS\x10\x03\x12\x18\n\x14\x42UDGET_MEASURE_STEPS\x10\x04\x12\x1a\n\x16\x42UDGET_MEASURE_SECONDS\x10\x05\x32\x93\x03\n\x07\x42udgets\x12H\n\x0bListBudgets\x12\x1b.rlmd.v1.ListBudgetsRequest\x1a\x1c.rlmd.v1.ListBudgetsResponse\x12\x37\n\tSetBudget\x12\x19.rlmd.v1.SetBudgetRequest\x1a\x0f.rlmd.v1.Budget\x12\x44\n\x0c\x44\x65leteBudget\x12\x1c.rlmd.v1.DeleteBudgetRequest\x1a\x16.google.protobuf.Empty\x12\x45\n\nListPrices\x12\x1a.rlmd.v1.ListPricesRequest\x1a\x1b.rlmd.v1.ListPricesResponse\x12\x34\n\x08SetPrice\x12\x18.rlmd.v1.SetPriceRequest\x1a\x0e.rlmd.v1.Price\x12\x42\n\x0b\x44\x65letePrice\x12\x1b.rlmd.v1.DeletePriceRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n rlmd/proto/rlmd/v1/budgets.proto\x12\x07rlmd.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x01\n\x06\x42udget\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12%\n\x06period\x18\x02 \x01(\x0e\x32\x15.rlmd.v1.BudgetPeriod\x12\'\n\x07measure\x18\x03 \x01(\x0e\x32\x16.rlmd.v1.BudgetMeasure\x12\r\n\x05limit\x18\x04 \x01(\x03\x12\r\n\x05spent\x18\x05 \x01(\x03\x12\x12\n\nby_default\x18\x06 \x01(\x08\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08schedule\x18\x08 \x01(\t\"R\n\x05Price\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05input\x18\x02 \x01(\x03\x12\x0e\n\x06\x63\x61\x63hed\x18\x03 \x01(\x03\x12\x0e\n\x06output\x18\x04 \x01(\x03\x12\x0b\n\x03own\x18\x05 \x01(\x08\"#\n\x12ListBudgetsRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\"7\n\x13ListBudgetsResponse\x12 \n\x07\x62udgets\x18\x01 \x03(\x0b\x32\x0f.rlmd.v1.Budget\"3\n\x10SetBudgetRequest\x12\x1f\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x0f.rlmd.v1.Budget\"\x86\x01\n\x13\x44\x65leteBudgetRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12%\n\x06period\x18\x02 \x01(\x0e\x32\x15.rlmd.v1.BudgetPeriod\x12\'\n\x07measure\x18\x03 \x01(\x0e\x32\x16.rlmd.v1.BudgetMeasure\x12\x10\n\x08schedule\x18\x04 \x01(\t\"\x13\n\x11ListPricesRequest\"H\n\x12ListPricesResponse\x12\x1e\n\x06prices\x18\x01 \x03(\x0b\x32\x0e.rlmd.v1.Price\x12\x12\n\nshipped_on\x18\x02 \x01(\t\"0\n\x0fSetPriceRequest\x12\x1d\n\x05price\x18\x01 \x01(\x0b\x32\x0e.rlmd.v1.Price\"#\n\x12\x44\x65letePriceRequest\x12\r\n\x05model\x18\x01 \x01(\t*v\n\x0c\x42udgetPeriod\x12\x1d\n\x19\x42UDGET_PERIOD_UNSPECIFIED\x10\x00\x12\x15\n\x11\x42UDGET_PERIOD_DAY\x10\x01\x12\x17\n\x13\x42UDGET_PERIOD_MONTH\x10\x02\x12\x17\n\x13\x42UDGET_PERIOD_TOTAL\x10\x03*\xba\x01\n\rBudgetMeasure\x12\x1e\n\x1a\x42UDGET_MEASURE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x42UDGET_MEASURE_MONEY\x10\x01\x12\x19\n\x15\x42UDGET_MEASURE_TOKENS\x10\x02\x12\x1e\n\x1a\x42UDGET_MEASURE_MODEL_CALLS\x10\x03\x12\x18\n\x14\x42UDGET_MEASURE_STEPS\x10\x04\x12\x1a\n\x16\x42UDGET_MEASURE_SECONDS\x10\x05\x32\x93\x03\n\x07\x42udgets\x12H\n\x0bListBudgets\x12\x1b.rlmd.v1.ListBudgetsRequest\x1a\x1c.rlmd.v1.ListBudgetsResponse\x12\x37\n\tSetBudget\x12\x19.rlmd.v1.SetBudgetRequest\x1a\x0f.rlmd.v1.Budget\x12\x44\n\x0c\x44\x65leteBudget\x12\x1c.rlmd.v1.DeleteBudgetRequest\x1a\x16.google.protobuf.Empty\x12\x45\n\nListPrices\x12\x1a.rlmd.v1.ListPricesRequest\x1a\x1b.rlmd.v1.ListPricesResponse\x12\x34\n\x08SetPrice\x12\x18.rlmd.v1.SetPriceRequest\x1a\x0e.rlmd.v1.Price\x12\x42\n\x0b\x44\x65letePrice\x12\x1b.rlmd.v1.DeletePriceRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'rlmd.proto.rlmd.v1.budgets_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_BUDGETPERIOD']._serialized_start=840
-  _globals['_BUDGETPERIOD']._serialized_end=958
-  _globals['_BUDGETMEASURE']._serialized_start=961
-  _globals['_BUDGETMEASURE']._serialized_end=1147
+  _globals['_BUDGETPERIOD']._serialized_start=877
+  _globals['_BUDGETPERIOD']._serialized_end=995
+  _globals['_BUDGETMEASURE']._serialized_start=998
+  _globals['_BUDGETMEASURE']._serialized_end=1184
   _globals['_BUDGET']._serialized_start=108
-  _globals['_BUDGET']._serialized_end=307
-  _globals['_PRICE']._serialized_start=309
-  _globals['_PRICE']._serialized_end=391
-  _globals['_LISTBUDGETSREQUEST']._serialized_start=393
-  _globals['_LISTBUDGETSREQUEST']._serialized_end=428
-  _globals['_LISTBUDGETSRESPONSE']._serialized_start=430
-  _globals['_LISTBUDGETSRESPONSE']._serialized_end=485
-  _globals['_SETBUDGETREQUEST']._serialized_start=487
-  _globals['_SETBUDGETREQUEST']._serialized_end=538
-  _globals['_DELETEBUDGETREQUEST']._serialized_start=540
-  _globals['_DELETEBUDGETREQUEST']._serialized_end=656
-  _globals['_LISTPRICESREQUEST']._serialized_start=658
-  _globals['_LISTPRICESREQUEST']._serialized_end=677
-  _globals['_LISTPRICESRESPONSE']._serialized_start=679
-  _globals['_LISTPRICESRESPONSE']._serialized_end=751
-  _globals['_SETPRICEREQUEST']._serialized_start=753
-  _globals['_SETPRICEREQUEST']._serialized_end=801
-  _globals['_DELETEPRICEREQUEST']._serialized_start=803
-  _globals['_DELETEPRICEREQUEST']._serialized_end=838
-  _globals['_BUDGETS']._serialized_start=1150
-  _globals['_BUDGETS']._serialized_end=1553
+  _globals['_BUDGET']._serialized_end=325
+  _globals['_PRICE']._serialized_start=327
+  _globals['_PRICE']._serialized_end=409
+  _globals['_LISTBUDGETSREQUEST']._serialized_start=411
+  _globals['_LISTBUDGETSREQUEST']._serialized_end=446
+  _globals['_LISTBUDGETSRESPONSE']._serialized_start=448
+  _globals['_LISTBUDGETSRESPONSE']._serialized_end=503
+  _globals['_SETBUDGETREQUEST']._serialized_start=505
+  _globals['_SETBUDGETREQUEST']._serialized_end=556
+  _globals['_DELETEBUDGETREQUEST']._serialized_start=559
+  _globals['_DELETEBUDGETREQUEST']._serialized_end=693
+  _globals['_LISTPRICESREQUEST']._serialized_start=695
+  _globals['_LISTPRICESREQUEST']._serialized_end=714
+  _globals['_LISTPRICESRESPONSE']._serialized_start=716
+  _globals['_LISTPRICESRESPONSE']._serialized_end=788
+  _globals['_SETPRICEREQUEST']._serialized_start=790
+  _globals['_SETPRICEREQUEST']._serialized_end=838
+  _globals['_DELETEPRICEREQUEST']._serialized_start=840
+  _globals['_DELETEPRICEREQUEST']._serialized_end=875
+  _globals['_BUDGETS']._serialized_start=1187
+  _globals['_BUDGETS']._serialized_end=1590
 # @@protoc_insertion_point(module_scope)

@@ -97,6 +97,7 @@ class Budget(_message.Message):
     SPENT_FIELD_NUMBER: _builtins.int
     BY_DEFAULT_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    SCHEDULE_FIELD_NUMBER: _builtins.int
     agent: _builtins.str
     """`agents/{agent}`, or empty for all agents of the user together."""
     period: Global___BudgetPeriod.ValueType
@@ -109,6 +110,8 @@ class Budget(_message.Message):
     """How much is used, with what is reserved for calls under way. Output only."""
     by_default: _builtins.bool
     """Whether it comes from the daemon's settings. Output only."""
+    schedule: _builtins.str
+    """`agents/{agent}/schedules/{schedule}`: only the runs of this schedule. Then `agent` is not needed."""
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When the time is over; not set if never. Output only."""
@@ -123,10 +126,11 @@ class Budget(_message.Message):
         spent: _builtins.int = ...,
         by_default: _builtins.bool = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        schedule: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "by_default", b"by_default", "end_time", b"end_time", "limit", b"limit", "measure", b"measure", "period", b"period", "spent", b"spent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "by_default", b"by_default", "end_time", b"end_time", "limit", b"limit", "measure", b"measure", "period", b"period", "schedule", b"schedule", "spent", b"spent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -249,22 +253,26 @@ class DeleteBudgetRequest(_message.Message):
     AGENT_FIELD_NUMBER: _builtins.int
     PERIOD_FIELD_NUMBER: _builtins.int
     MEASURE_FIELD_NUMBER: _builtins.int
+    SCHEDULE_FIELD_NUMBER: _builtins.int
     agent: _builtins.str
     """`agents/{agent}`, or empty for all agents of the user together."""
     period: Global___BudgetPeriod.ValueType
     """The time. Required."""
     measure: Global___BudgetMeasure.ValueType
     """What is bounded. Required."""
+    schedule: _builtins.str
+    """As in Budget."""
     def __init__(
         self,
         *,
         agent: _builtins.str = ...,
         period: Global___BudgetPeriod.ValueType = ...,
         measure: Global___BudgetMeasure.ValueType = ...,
+        schedule: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "measure", b"measure", "period", b"period"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "measure", b"measure", "period", b"period", "schedule", b"schedule"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

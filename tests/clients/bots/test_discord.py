@@ -43,6 +43,9 @@ def bot(
     with BotProcess(shared, *arguments, env={"SSL_CERT_FILE": str(tunnel.certificate)}) as made:
         service.wait(lambda: service.connected)
         pair(cli, service, ANN, "ann")
+        # Files are text from outside, and programs that have seen them would ask first.
+        cli("permit", "add", "ann.tell")
+        cli("permit", "add", "ann.ask")
         yield made
     for row in cli("bot", "list").out.splitlines():
         cli("bot", "unpair", *row.split("\t")[:2])

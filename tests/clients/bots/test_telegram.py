@@ -36,6 +36,9 @@ def bot(shared: DaemonProcess, api: TelegramServer, token: Path, cli: Cli) -> It
     """A bot that knows Ann, as a channel of that name."""
     with BotProcess(shared, "telegram", "--token-file", str(token), "--api", api.url) as made:
         pair(cli, api, ANN, "ann")
+        # Files are text from outside, and programs that have seen them would ask first.
+        cli("permit", "add", "ann.tell")
+        cli("permit", "add", "ann.ask")
         yield made
     for row in cli("bot", "list").out.splitlines():
         cli("bot", "unpair", *row.split("\t")[:2])
@@ -143,7 +146,8 @@ def test_files_go_to_memory(client: rlmd.Client, api: TelegramServer, bot: BotPr
     assert memory.names("inbox/ann/") == ["inbox/ann/list.txt", "inbox/ann/tone.raw"]
     assert memory.get("inbox/ann/list.txt") == "bread, milk"
     assert memory.get("inbox/ann/tone.raw") == b"\0\xff\1"
-    assert memory.history("inbox/ann/list.txt")[0].note == "sent by Ann on telegram"
+    version = memory.history("inbox/ann/list.txt")[0]
+    assert (version.note, version.origin) == ("sent by Ann on telegram", "external")
 
 
 def test_a_long_text_is_sent_in_parts(client: rlmd.Client, api: TelegramServer, bot: BotProcess) -> None:

@@ -37,7 +37,7 @@ def word(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def hook(shared: DaemonProcess, word: Path) -> Iterator[str]:
     """The address of one that takes Standard Webhooks."""
-    arguments = ["--secret-file", str(word), "--listen", "127.0.0.1:0", "--sender", "ci"]
+    arguments = ["--secret-file", str(word), "--listen", "127.0.0.1:0", "--sender", "ci", "--trusted"]
     with BotProcess(shared, "webhook", "--channel", "builds", *arguments) as bot:
         yield bot.said[0].split()[2]
 
@@ -70,8 +70,9 @@ def test_a_signed_request_wakes_the_agent_once(client: rlmd.Client, hook: str) -
     agent = client.agent("main")
     assert agent.run(told["run"]).wait().state == "done"
     assert post(hook, body, headers) == (202, told)
-    said = [each.text for each in agent.log.recent(20) if each.run == told["run"] and each.from_agent]
-    assert said == ["ci on builds"]
+    run = [each for each in agent.log.recent(20) if each.run == told["run"]]
+    assert [each.text for each in run if each.from_agent] == ["ci on builds"]
+    assert "external" not in {each.origin for each in run}
 
 
 def test_a_question_can_be_answered_over_http(client: rlmd.Client, hook: str) -> None:
@@ -124,7 +125,18 @@ def test_other_methods_and_paths_are_not_there(hook: str) -> None:
 def test_as_github_signs(shared: DaemonProcess, client: rlmd.Client, word: Path) -> None:
     body = json.dumps({"action": "opened", "text": "grüß"}).encode()
     headers = {"X-Hub-Signature-256": f"sha256={hmac.new(SECRET, body, hashlib.sha256).hexdigest()}"}
-    arguments = ["--secret-file", str(word), "--listen", "localhost:0", "--scheme", "github"]
+    # What comes so is text from outside: it has an agent of its own.
+    agent = client.create_agent("reader")
+    arguments = [
+        "--secret-file",
+        str(word),
+        "--listen",
+        "localhost:0",
+        "--scheme",
+        "github",
+        "--agent",
+        "reader",
+    ]
     with BotProcess(shared, "webhook", "--channel", "github", *arguments) as bot:
         url = bot.said[0].split()[2]
         first = post(url, body, headers | {"X-GitHub-Delivery": "d1"})
@@ -133,8 +145,8 @@ def test_as_github_signs(shared: DaemonProcess, client: rlmd.Client, word: Path)
         assert post(url, body, headers | {"X-GitHub-Delivery": "d2"}) != first
         assert post(url, body + b" ", headers)[0] == 401
         assert post(url, body, {})[0] == 401
-    heard = [each.text for each in client.agent("main").log.recent(50) if each.channel == "github"]
-    assert heard.count(body.decode()) == 2
+    heard = [each for each in agent.log.recent(50) if not each.from_agent]
+    assert [(each.text, each.origin) for each in heard] == [(body.decode(), "external")] * 2
 
 
 def test_many_at_once_are_all_said(client: rlmd.Client, hook: str) -> None:
