@@ -35,7 +35,7 @@ class Consequence:
         return " and ".join(self.whats)
 
 
-def consequence(whats: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Consequence:
+def consequence(whats: list[str], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Consequence:
     given = [_literal(value) for value in args] + [
         f"{key}={_literal(value)}" for key, value in kwargs.items()
     ]
