@@ -12,7 +12,7 @@ import contextlib
 import json
 import logging
 from collections import defaultdict, deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any, TypeVar
@@ -23,14 +23,12 @@ from rlmd.daemon.schedules import tick
 from rlmd.daemon.schedules.bell import Alarm
 from rlmd.daemon.schedules.tick import Ticker
 from rlmd.errors import NotFound, RlmdError, Unavailable
-from rlmd.memory import crash
 from rlmd.memory.costs import Measure, Period
 from rlmd.memory.records import (
     Agent,
     Channel,
     ChannelCall,
     EntryKind,
-    Event,
     Origin,
     Question,
     Run,
@@ -39,19 +37,18 @@ from rlmd.memory.records import (
 )
 from rlmd.memory.runs import parked
 from rlmd.memory.settling import woken_by_agent
-from rlmd.memory.stops import Stop
 from rlmd.memory.store import House, Store, Transaction, digest_of
 
 from . import asking, budgets, calling
 from .equipment import Equipment, Tree
 from .fork import MISSING, fork
-from .halt import Halt, over
+from .halt import CANCEL_SECONDS, Halt, Halting
 from .mailbox import Accepted, Letter, receive
 from .program import Ending
 from .recover import end_in, recover
 from .rehearse import Rehearsal, rehearse
 from .run import FAULT, Runner, RunParked
-from .scribe import finish
+from .strokes import kept, line, place, put_back, whole, with_agent
 from .tidy import tidy
 
 log = logging.getLogger(__name__)
@@ -60,7 +57,6 @@ T = TypeVar("T")
 
 RUNS_AT_ONCE = 64
 """Root runs at work in the whole daemon."""
-CANCEL_SECONDS = 10.0
 AGAIN_SECONDS = 1.0
 """Until a write is tried again that must be done."""
 LOOK_SECONDS = 60.0
@@ -85,7 +81,7 @@ class _Active:
     """Set if it ended by being parked."""
 
 
-class Engine:
+class Engine(Halting):
     """Takes messages, runs what they ask for, and stops it. `start` before use, `stop` at the end."""
 
     def __init__(self, house: House, equipment: Equipment) -> None:
@@ -178,7 +174,7 @@ class Engine:
             await asyncio.gather(*tasks, *self._workers.values(), return_exceptions=True)
             for run_id, each in active.items():
                 with contextlib.suppress(RlmdError):
-                    await each.store.write(lambda tx, id=run_id: _put_back(tx, id))  # type: ignore[misc]
+                    await each.store.write(lambda tx, id=run_id: put_back(tx, id))  # type: ignore[misc]
 
     async def accept(
         self,
@@ -202,7 +198,7 @@ class Engine:
         letter = Letter(agent=agent, channel=channel, sender=sender, text=text, origin=origin)
 
         async def take() -> Accepted:
-            accepted = await _kept(
+            accepted = await kept(
                 store, "message", lambda tx: receive(tx, self._equipment, letter, request_id)
             )
             if accepted.fresh:
@@ -211,7 +207,7 @@ class Engine:
                 await self._wake(store, accepted.answered)
             return accepted
 
-        return await _whole(take())
+        return await whole(take())
 
     async def tidy(self, store: Store, agent: str, request_id: str = "") -> Run:
         """Let an agent go over what is new in its memory; the same `request_id` again gives the same run.
@@ -235,7 +231,7 @@ class Engine:
                 self._enqueue(store, run)
             return run
 
-        return await _whole(take())
+        return await whole(take())
 
     async def answer(self, store: Store, question_id: int, given: Any, *, by: str, on: str = "") -> Question:
         """Answer a question, and let its run go on; on disk when this returns.
@@ -247,13 +243,13 @@ class Engine:
         """
 
         async def take() -> Question:
-            answered = await _kept(
+            answered = await kept(
                 store, "answer", lambda tx: asking.answer(tx, question_id, given, by=by, on=on)
             )
             await self._wake(store, answered)
             return answered
 
-        return await _whole(take())
+        return await whole(take())
 
     async def settle(
         self, store: Store, channel: Channel, number: int, value: str | None, error: str | None
@@ -274,7 +270,7 @@ class Engine:
             self.router.done(channel.id, number)
             await self._wake(store, called)
 
-        await _whole(take())
+        await whole(take())
         return result.fault
 
     async def run_schedule(self, store: Store, schedule_id: int, request_id: str = "") -> Run:
@@ -300,7 +296,7 @@ class Engine:
                 self._enqueue(store, run)
             return run
 
-        return await _whole(take())
+        return await whole(take())
 
     async def replay(self, store: Store, run_id: int) -> Rehearsal:
         """Do a run that is over again from its journal, without effects, and compare.
@@ -309,7 +305,7 @@ class Engine:
             NotFound: no such run.
             PreconditionFailed: it is not over.
         """
-        run, agent = store.read(lambda tx: _with_agent(tx, run_id))
+        run, agent = store.read(lambda tx: with_agent(tx, run_id))
         async with self._slots:
             return await rehearse(self._equipment, store, agent, run)
 
@@ -342,7 +338,7 @@ class Engine:
                 self._enqueue(store, run)
             return run
 
-        return await _whole(take())
+        return await whole(take())
 
     async def cancel(self, store: Store, run_id: int, reason: str) -> Run:
         """Stop a run and those below it; returns when it has stopped. No effect on one that has ended.
@@ -367,7 +363,7 @@ class Engine:
             await asyncio.wait([task], timeout=CANCEL_SECONDS)
         else:
             # It is queued, or parked: then its parent, if it has one, waits for it.
-            await _whole(self._end(store, run, Ending(state=RunState.CANCELLED, reason=reason)))
+            await whole(self._end(store, run, Ending(state=RunState.CANCELLED, reason=reason)))
         return store.read(lambda tx: tx.runs.get(run_id))
 
     async def cancel_agent(self, store: Store, agent: str, reason: str) -> None:
@@ -376,56 +372,6 @@ class Engine:
         runs = store.read(lambda tx: tx.runs.page(agent=agent, states=states, most=1000))
         for run in runs:
             await self.cancel(store, run.id, reason)
-
-    # -- all at once ------------------------------------------------------------------------------
-
-    def stopped(self, user: User) -> Stop | None:
-        """What keeps a user's runs from being set to work; None if nothing does."""
-        return self._halt.of(user.id)
-
-    async def stop_all(self, user: User | None, *, by: str, reason: str) -> tuple[Stop, int]:
-        """Stop all runs of a user, or with None of everybody, where they are; tells how many were at work.
-
-        Nothing of theirs is set to work until `resume_all`, also by the next daemon. No model is asked, and
-        no run: their tasks and workers are ended first, and only then is it written down.
-
-        Raises:
-            Unavailable: it could not be written down; it holds until this daemon ends.
-        """
-        stop = self._halt.put(user, by=by, reason=reason)
-        mine = [each for each in self._active.values() if user is None or each.store.user.id == user.id]
-        for each in mine:
-            each.tree.suspended = True
-        self.feed.stir()
-
-        async def work() -> None:
-            for each in mine:
-                each.task.cancel()
-            # The worker of a lane is over when its run is back in the mailbox.
-            workers = [each.worker for each in mine if each.worker is not None]
-            await asyncio.gather(over(workers, CANCEL_SECONDS), self._halt.keep(user, stop))
-
-        await _whole(work())
-        return stop, len(mine)
-
-    async def resume_all(self, user: User | None) -> int:
-        """Let all runs of a user, or with None of everybody, go on where they are; tells how many there are.
-
-        Raises:
-            PreconditionFailed: everybody is stopped, and this is for one user.
-        """
-
-        async def work() -> int:
-            await self._halt.lift(user)
-            count = 0
-            for lane in list(self._lanes):
-                if (user is None or lane[0] == user.id) and self._halt.of(lane[0]) is None:
-                    count += len(self._lanes[lane])
-                    self._set_to_work(lane)
-            self.feed.stir()
-            return count
-
-        return await _whole(work())
 
     # -- budgets ----------------------------------------------------------------------------------
 
@@ -463,7 +409,7 @@ class Engine:
             await self._go_on(store, told.root)
         else:
             run_id = told.id if isinstance(told, Run) else told.run
-            active.tree.wake(store.read(lambda tx: _line(tx, run_id)))
+            active.tree.wake(store.read(lambda tx: line(tx, run_id)))
 
     def _take_up(self, run_id: int) -> None:
         """A program has made a run for another agent."""
@@ -501,7 +447,7 @@ class Engine:
             tx.runs.requeue(run, attempts=run.attempts)
             return tx.runs.get(run_id)
 
-        run = await _kept(store, "woken", work)
+        run = await kept(store, "woken", work)
         if run is not None:
             self.feed.push(run_id)
             self._enqueue(store, run)
@@ -522,7 +468,7 @@ class Engine:
     # -- at work ----------------------------------------------------------------------------------
 
     def _enqueue(self, store: Store, run: Run) -> None:
-        lane = (store.user.id, run.agent, _place(run.event))
+        lane = (store.user.id, run.agent, place(run.event))
         self._lanes[lane].append((store, run.id))
         self._set_to_work(lane)
 
@@ -553,7 +499,7 @@ class Engine:
     async def _carry_out(self, store: Store, run_id: int) -> bool:
         """Carry out a run as far as it comes; tells whether it is to be taken up again, as the next."""
         with contextlib.suppress(NotFound):
-            run, agent = store.read(lambda tx: _with_agent(tx, run_id))
+            run, agent = store.read(lambda tx: with_agent(tx, run_id))
             if run.state is not RunState.QUEUED:
                 return False
             tree = Tree(run.limits, used=run.usage)
@@ -578,7 +524,7 @@ class Engine:
         """A run that was stopped with all others: back in the mailbox, unless it had ended or was parked."""
         while True:
             try:
-                return await store.write(lambda tx: _put_back(tx, run_id))
+                return await store.write(lambda tx: put_back(tx, run_id))
             except Unavailable:
                 # The database is not there for now: that must not make a run of one that has failed.
                 await asyncio.sleep(AGAIN_SECONDS)
@@ -624,50 +570,3 @@ class Engine:
         if run.parent is not None:
             await self._wake(store, run)
         await self._tell_caller(run)
-
-
-async def _whole(work: Coroutine[Any, Any, T]) -> T:
-    """Do work to its end although the caller may leave: what is on disk must also be set to work."""
-    result, cancelled = await finish(work)
-    if cancelled:
-        raise asyncio.CancelledError
-    return result
-
-
-async def _kept(store: Store, what: str, work: Callable[[Transaction], T]) -> T:
-    """Write something, in sight of the crash suite."""
-
-    def reaching(tx: Transaction) -> T:
-        result = work(tx)
-        crash.reached(f"before {what}")
-        return result
-
-    result = await store.write(reaching)
-    crash.reached(f"after {what}")
-    return result
-
-
-def _place(event: Event) -> str:
-    """Who waits for whom: what is said on a channel keeps its order, and a schedule holds up nobody else."""
-    return f"{event.channel} {event.sender}" if event.kind == "schedule" else event.channel
-
-
-def _put_back(tx: Transaction, run_id: int) -> bool:
-    """A run that was stopped where it was: that is no attempt that counts against its event."""
-    run = tx.runs.get(run_id)
-    if run.state is RunState.RUNNING:
-        tx.runs.requeue(run, attempts=run.attempts - 1)
-    return run.state in (RunState.RUNNING, RunState.QUEUED)
-
-
-def _line(tx: Transaction, run_id: int) -> list[int]:
-    """A run and those above it."""
-    found = [run_id]
-    while (parent := tx.runs.get(found[-1]).parent) is not None:
-        found.append(parent)
-    return found
-
-
-def _with_agent(tx: Transaction, run_id: int) -> tuple[Run, Agent]:
-    run = tx.runs.get(run_id)
-    return run, tx.agents.get(run.agent)

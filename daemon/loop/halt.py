@@ -7,15 +7,21 @@ while the database, every lane and every worker are busy. Its row follows.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sized
 from typing import Any
 
 from sqlalchemy import Connection
 
+from rlmd.daemon.feed import Feed
 from rlmd.errors import PreconditionFailed, RlmdError, Unavailable
 from rlmd.memory.records import User
 from rlmd.memory.stops import Stop, Stops
 from rlmd.memory.store import House
+
+from .strokes import whole
+
+CANCEL_SECONDS = 10.0
+"""For which a stop waits until what it has cancelled is over."""
 
 
 class Halt:
@@ -81,3 +87,66 @@ async def over(tasks: Collection[asyncio.Task[Any]], seconds: float) -> None:
     """Wait until tasks are over, but no longer than that."""
     if tasks:
         await asyncio.wait(tasks, timeout=seconds)
+
+
+class Halting:
+    """What an engine can do with all runs at once."""
+
+    _halt: Halt
+    _active: dict[int, Any]
+    _lanes: Mapping[Any, Sized]
+
+    @property
+    def feed(self) -> Feed:
+        raise NotImplementedError
+
+    def _set_to_work(self, lane: Any) -> None:
+        raise NotImplementedError
+
+    def stopped(self, user: User) -> Stop | None:
+        """What keeps a user's runs from being set to work; None if nothing does."""
+        return self._halt.of(user.id)
+
+    async def stop_all(self, user: User | None, *, by: str, reason: str) -> tuple[Stop, int]:
+        """Stop all runs of a user, or with None of everybody, where they are; tells how many were at work.
+
+        Nothing of theirs is set to work until `resume_all`, also by the next daemon. No model is asked, and
+        no run: their tasks and workers are ended first, and only then is it written down.
+
+        Raises:
+            Unavailable: it could not be written down; it holds until this daemon ends.
+        """
+        stop = self._halt.put(user, by=by, reason=reason)
+        mine = [each for each in self._active.values() if user is None or each.store.user.id == user.id]
+        for each in mine:
+            each.tree.suspended = True
+        self.feed.stir()
+
+        async def work() -> None:
+            for each in mine:
+                each.task.cancel()
+            # The worker of a lane is over when its run is back in the mailbox.
+            workers = [each.worker for each in mine if each.worker is not None]
+            await asyncio.gather(over(workers, CANCEL_SECONDS), self._halt.keep(user, stop))
+
+        await whole(work())
+        return stop, len(mine)
+
+    async def resume_all(self, user: User | None) -> int:
+        """Let all runs of a user, or with None of everybody, go on where they are; tells how many there are.
+
+        Raises:
+            PreconditionFailed: everybody is stopped, and this is for one user.
+        """
+
+        async def work() -> int:
+            await self._halt.lift(user)
+            count = 0
+            for lane in list(self._lanes):
+                if (user is None or lane[0] == user.id) and self._halt.of(lane[0]) is None:
+                    count += len(self._lanes[lane])
+                    self._set_to_work(lane)
+            self.feed.stir()
+            return count
+
+        return await whole(work())

@@ -7,26 +7,17 @@ a call raises is the program's to catch; only a failing store ends the step.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import blake2b
 from typing import Any, Protocol
 
 from rlmd.daemon.repl import hive
 from rlmd.daemon.repl.api import Call, Ended, Outcome, Raised, Returned
 from rlmd.daemon.repl.channels import NOBODY, Listing
 from rlmd.daemon.schedules import background
-from rlmd.errors import (
-    InternalError,
-    InvalidInput,
-    ModelError,
-    NotFound,
-    RlmdError,
-    Unavailable,
-)
+from rlmd.errors import InternalError, InvalidInput, ModelError, NotFound, RlmdError, Unavailable
 from rlmd.memory.hive_records import Verb
 from rlmd.memory.log import MAX_TEXT
 from rlmd.memory.records import Agent, Author, Entry, EntryKind, Origin, Run
@@ -40,18 +31,15 @@ from .equipment import Equipment, Tree
 from .members import Members, done
 from .others import Others
 from .planning import PLANS
+from .resting import Rest
 from .scribe import Row, Scribe
 from .searches import Searches
+from .shown import digest, error_of, preview
 from .snapshots import Standing
 
 REPLY_SENT = "reply sent"
-PREVIEW_TEXT = 2_000
-"""Characters of a text that the journal keeps of an argument; its digest stands for the whole."""
-PREVIEW_ITEMS = 50
 LARGE = 256 * 1024
 """Bytes of a value from which it is read off the event loop."""
-LONG = timedelta(seconds=2)
-"""What is over sooner is not worth the parking."""
 WITH_ROWS = frozenset({*hiving.WAITING, "ask", "channels.call"})
 """Calls that wait for a row of their own."""
 ABANDONED = {"type": "Cancelled", "message": "the step ended first"}
@@ -98,16 +86,6 @@ class Effect:
     text: str
 
 
-@dataclass(frozen=True)
-class _Rest:
-    """What a call waits for; see `RunHost.resting`."""
-
-    until: datetime | None
-    reason: str
-    run: int | None
-    mark: int
-
-
 class RunHost:
     """The `Host` of one run."""
 
@@ -139,7 +117,7 @@ class RunHost:
         self._tree = tree
         self._settled: set[int] = set()
         """Calls whose outcome was about to be delivered."""
-        self._resting: dict[int, _Rest] = {}
+        self._resting: dict[int, Rest] = {}
         self._parked = False
         self.mark = 0
         """How often the run had been woken when it was last found to rest."""
@@ -228,14 +206,14 @@ class RunHost:
     def _fail(self, call: Call, error: Exception) -> None:
         """Record why a call that does not wait came to nothing; of one that does, `settle` will."""
         if not call.waits:
-            row = self.outcome(call, {"error": _error(error)})
+            row = self.outcome(call, {"error": error_of(error)})
             self._scribe.note(row.kind, row.data, step=row.step, call=row.call, name=row.name)
 
     async def settle(self, call: Call, outcome: Outcome) -> None:
         self._settled.add(call.number)
         if isinstance(outcome, Raised):
             # An error, too, may tell what comes from elsewhere.
-            self._note(EntryKind.SETTLED, call, {"error": _error(outcome.error), **_low(self.origin)})
+            self._note(EntryKind.SETTLED, call, {"error": error_of(outcome.error), **_low(self.origin)})
         elif call.name == "rlm":
             child = self._store.read(lambda tx: tx.runs.get(self._children[call.number]))
             self.lower(child.origin)
@@ -259,7 +237,7 @@ class RunHost:
     def rests(self, calls: Collection[int]) -> bool:
         now = self._equipment.clock.now()
         rests = [self._resting[call] for call in calls if call in self._resting]
-        if not rests or len(rests) < len(calls) or not all(self._is_long(rest, now) for rest in rests):
+        if not rests or len(rests) < len(calls) or not all(rest.is_long(self._tree, now) for rest in rests):
             return False
         self._parked = True
         self.mark = self._tree.wakes(self._run.id)
@@ -267,12 +245,6 @@ class RunHost:
         self.wait_reason = next((rest.reason for rest in rests if rest.reason), "")
         self.passing = set(calls) <= self._members.waiting
         return True
-
-    def _is_long(self, rest: _Rest, now: datetime) -> bool:
-        """Whether a call rests for long: its time is far, and nothing has happened since it looked."""
-        if rest.run is not None and self._tree.wakes(rest.run) != rest.mark:
-            return False
-        return rest.until is None or rest.until - now >= LONG
 
     @property
     def _goes_on(self) -> bool:
@@ -290,7 +262,7 @@ class RunHost:
             run: By whose wakes it may end before.
             mark: How many of those there had been when it was looked whether to wait.
         """
-        self._resting[call.number] = _Rest(until, reason, run, mark)
+        self._resting[call.number] = Rest(until, reason, run, mark)
         try:
             yield
         finally:
@@ -570,7 +542,7 @@ class RunHost:
         try:
             answer = await self._mind.ask_model(call, text, model)
         except ModelError as error:
-            self._note(EntryKind.ARRIVED, call, {"error": _error(error)})
+            self._note(EntryKind.ARRIVED, call, {"error": error_of(error)})
             await self._scribe.commit()
             raise
         # The program may be in no hurry to look at it, but it is paid.
@@ -615,7 +587,7 @@ class RunHost:
         self._scribe.note(kind, data, step=self.step, call=call.number, name=call.name)
 
     def arguments(self, call: Call) -> dict[str, Any]:
-        shown = {"args": _preview(list(call.args)), "kwargs": _preview(dict(call.kwargs))}
+        shown = {"args": preview(list(call.args)), "kwargs": preview(dict(call.kwargs))}
         return {"args": shown, "digest": digest(call)}
 
 
@@ -626,31 +598,3 @@ def _low(origin: Origin) -> dict[str, int]:
 
 def _written(call: Call, kept: Mapping[str, Any]) -> Effect:
     return Effect(call.number, f"{call.name} {kept['variable']} -> version {kept['version']}")
-
-
-def digest(call: Call) -> str:
-    """Stands for a call's name and arguments when a replay compares them."""
-    material = json.dumps([call.name, list(call.args), dict(call.kwargs)], sort_keys=True, default=_hex)
-    return blake2b(material.encode(), digest_size=16).hexdigest()
-
-
-def _hex(value: Any) -> Any:
-    return value.hex() if isinstance(value, bytes) else repr(value)
-
-
-def _preview(value: Any) -> Any:
-    """The beginning of an argument, for people; small ones are whole."""
-    if isinstance(value, str) and len(value) > PREVIEW_TEXT:
-        return f"{value[:PREVIEW_TEXT]}[... {len(value):,} characters]"
-    if isinstance(value, bytes):
-        return f"[{len(value):,} bytes]"
-    if isinstance(value, list):
-        more = [f"[... {len(value):,} items]"] if len(value) > PREVIEW_ITEMS else []
-        return [_preview(item) for item in value[:PREVIEW_ITEMS]] + more
-    if isinstance(value, dict):
-        return {key: _preview(item) for key, item in list(value.items())[:PREVIEW_ITEMS]}
-    return value
-
-
-def _error(error: Exception) -> dict[str, str]:
-    return {"type": type(error).__name__, "message": str(error)}

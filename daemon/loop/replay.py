@@ -20,8 +20,9 @@ from rlmd.memory.records import Entry
 from rlmd.memory.store import Store
 
 from . import restore
-from .host import ABANDONED, RunHost, digest
+from .host import ABANDONED, RunHost
 from .past import Past
+from .shown import digest
 
 _FAR = frozenset({"memory.get", "memory.slice", "log.step"})
 """Calls whose values are read again and may be large."""

@@ -37,7 +37,7 @@ memory.append('log', 'y')
 CHILD = "memory.set('of/child', event.context)\ndone(await ask('nobody: 3', timeout='2h', default='c'))"
 SPENT = Usage(input_tokens=100, output_tokens=10)
 PARKS = 4
-"""Of the run: for its two questions, one after the other, and for its child; and of the child."""
+"""At most, of the run: for its two questions, one after the other, and for its child; and of the child."""
 
 
 def answer(body: dict[str, list[dict[str, str]]]) -> Text:
@@ -61,6 +61,8 @@ class Harmed(Snapshots):
 
     def use(self, run: int, place: int) -> tuple[Frozen, module.Standing] | None:
         path = self.folder / f"{run}.snapshot"
+        if not path.exists():
+            return None  # It could not be frozen in that moment.
         assert path.stat().st_mode & 0o777 == 0o600
         if self.harm is not None:
             self.harm(path, place)
@@ -83,7 +85,7 @@ HARM: dict[str, Callable[[Path, int], object]] = {
     "a bit of the dump": lambda path, _: flip(path, -100),
     "a bit of the head": lambda path, _: flip(path, 60),
     "a bit of the signature": lambda path, _: flip(path, 3),
-    "another run's": lambda path, _: shutil.copy(path.with_name("9999.snapshot"), path),
+    "another run's": lambda path, _: shutil.copy(path.with_name("another"), path),
 }
 
 
@@ -99,7 +101,7 @@ async def test_a_run_that_waits_goes_on_from_its_snapshot_and_ends_as_by_replay(
         frozen = await lives.carry_out("m", [])
         assert len(model_server.requests) - asked == asked, "nothing was asked for again"
         assert kept.used == [True] * len(kept.used)
-        assert len(kept.used) >= PARKS
+        assert 0 < len(kept.used) <= PARKS
         assert difference(replayed, frozen) == ""
         assert frozen.memory["log"][1][4] == "xy"
         assert frozen.memory["random"][0][4] is True
@@ -128,6 +130,7 @@ async def test_a_snapshot_that_does_not_fit_is_refused_and_the_run_replayed(
                     patch.setattr(module, "FORMAT", "1, pydantic-monty 0.0.1")
                 take(self, run, place - (kind == "another place"), frozen, standing)
                 take(self, 9999, place, frozen, standing)
+                (kept.folder / "9999.snapshot").rename(kept.folder / "another")
 
         monkeypatch.setattr(Snapshots, "take", taken)
         kept.harm = HARM.get(kind)
