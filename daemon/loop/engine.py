@@ -209,6 +209,11 @@ class Engine(Halting):
 
         return await whole(take())
 
+    def drop_snapshots(self) -> None:
+        """Forget what runs that wait hold in their names; they are replayed when they go on."""
+        if self._equipment.snapshots is not None:
+            self._equipment.snapshots.sweep(())
+
     async def tidy(self, store: Store, agent: str, request_id: str = "") -> Run:
         """Let an agent go over what is new in its memory; the same `request_id` again gives the same run.
 

@@ -49,6 +49,10 @@ class Engine(Protocol):
         """
         ...
 
+    def drop_snapshots(self) -> None:
+        """Forget what runs that wait hold in their names; they are replayed when they go on."""
+        ...
+
     async def tidy(self, store: Store, agent: str, request_id: str = "") -> Run:
         """Let an agent go over what is new in its memory. Raises NotFound."""
         ...

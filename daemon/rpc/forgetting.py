@@ -32,6 +32,8 @@ class Forgetting(Service, ForgettingServicer):
             wish = Wish(space=space, names=tuple(request.names), prefix=prefix, text=request.text)
         with about("parent"):
             store.read(lambda tx: tx.space(space))
+        # What a run that waits holds in its names: it will be replayed.
+        self.backend.engine.drop_snapshots()
         erased = await asyncio.to_thread(erase, self.backend.house, store, wish, request.note)
         return pb.PurgeVariablesResponse(
             purge=None if erased.purge is None else _purge(erased.purge),
