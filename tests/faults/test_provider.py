@@ -239,8 +239,10 @@ def test_an_answer_is_paid_once_though_the_daemon_dies_while_it_is_written(
         ended = run.get()
         assert (ended.state, client.agent().log.recent(1)[0].text) == (RunState.DONE, "At last.")
         handed = [request.usage for request in model_server.requests if request.usage is not None]
-        assert ended.usage.input_tokens == sum(usage.input_tokens for usage in handed)
-        assert ended.usage.output_tokens == sum(usage.output_tokens for usage in handed)
+        assert len(handed) == 2
+        # What was cut off may be billed, and nobody told for how much: it is booked at its estimate.
+        assert (ended.usage.model_calls, ended.usage.estimated) == (3, True)
+        assert ended.usage.input_tokens > sum(usage.input_tokens for usage in handed)
 
 
 # -- several models -------------------------------------------------------------------------------

@@ -146,9 +146,11 @@ PROGRAMS = (
             from channels import bob
             schedule.after("20m", "ask bob")
         """,
-        hints=("cannot be reached in this version", "Wait in this program: await asyncio.sleep(seconds)"),
+        hints=("there is no channel bob. There are: chat",),
     ),
-    Program(name="what is shared", code="memory.append('@club/plan', 'row')", hints=("leave the '@' out",)),
+    Program(
+        name="what is shared", code="memory.append('@club/plan', 'row')", hints=("is in no hive 'club'",)
+    ),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -49,7 +50,9 @@ def test_the_prompt_does_not_grow(
         for text in ("short", f"Which lantern hangs in the {word}? " * 5):
             mind.script(["I keep it in mind. " * 5_000], model=name)
             agent.chat(text)
-        mind.always(lambda body: py(f"# {len(body['messages'])}\n{loud}"), model=name)
+        steps = itertools.count()
+        # A step that is the same again and again would be stopped.
+        mind.always(lambda _: py(f"# {next(steps)}\n{loud}"), model=name)
         run = agent.send((f"Where is the lantern of {word}?\n" * 100_000)[:1_000_000]).wait()
     requests = [request for request in mind.requests if request.model == name]
     assert run.step_count == most, run.reason

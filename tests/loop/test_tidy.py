@@ -126,7 +126,7 @@ def test_what_the_model_is_told_and_what_it_changes(
         assert '<event kind="tidy" channel="tidy" sender="rlmd">' in told
         assert "New since ever: messages: 2 on chat. Variables written: people/bob." in told
         shown = run.get()
-        assert "told anything while memory is tidied" in shown.steps[0].observation
+        assert "nobody is asked, called or told anything" in shown.steps[0].observation
         assert not client.questions.list()
         assert [(change.name, change.created) for change in run.changes()] == [
             ("people/bob", False),
