@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,6 +15,14 @@ from tests.daemon_process import DaemonProcess, model_env
 from tests.model_server import ModelServer
 
 StartDaemon = Callable[..., DaemonProcess]
+
+
+def pytest_configure() -> None:
+    """A suite in the background, or under `nohup`, ignores what its programs must hear; they inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -136,8 +136,6 @@ def test_a_closed_terminal_ends_it_cleanly(tmp_path: Path, model_server: ModelSe
     command = [sys.executable, "-m", "rlmd.daemon", "--data", str(daemon.data)]
     child, terminal = pty.fork()
     if child == 0:
-        # Whoever runs the suite may have been started with `nohup`; a terminal's programs are not.
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         os.execve(command[0], command, daemon.env)
     process = psutil.Process(child)
     reader = Thread(target=drained, args=(terminal,))
