@@ -243,6 +243,7 @@ def test_who_waited_for_an_answer_is_told_who_gave_it(board: Switchboard, client
 def test_a_function_that_is_offered_later_is_offered_too(board: Switchboard, client: rlmd.Client) -> None:
     with client.channel("home", external=True) as channel:
         channel.start()
+        board.wait(lambda: len(board.hellos) == 1)
 
         @channel.function(side_effects=False, trusted=True, offline="fail", time_limit=5)
         def now() -> str:
